@@ -1,0 +1,131 @@
+//! Options of every listing.
+
+use crate::inventory::{Order, Select, columns};
+use crate::model::{Field, Kind};
+use crate::render::{Style, TimeFormat};
+use crate::sys::users;
+use clap::Args;
+use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
+use std::ffi::OsStr;
+
+#[derive(Args, Clone, Debug)]
+pub struct ListArgs {
+    /// Only objects that I own
+    #[arg(long, conflicts_with = "owner")]
+    mine: bool,
+
+    /// Only objects of this user, a name or a number
+    #[arg(long, value_name = "USER", value_parser = owner)]
+    owner: Option<u32>,
+
+    /// Order by this column
+    #[arg(long, value_name = "COL", add = column_completer())]
+    sort: Option<String>,
+
+    /// Reverse the order
+    #[arg(short, long)]
+    reverse: bool,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+impl ListArgs {
+    pub fn select(&self) -> Select {
+        Select { owner: if self.mine { Some(users::me()) } else { self.owner } }
+    }
+
+    pub fn order(&self, kinds: &[Kind]) -> Result<Option<Order>, String> {
+        let Some(key) = &self.sort else { return Ok(self.reverse.then(|| Order { by: &crate::model::IDENTITY[3], reverse: true })) };
+        let by = columns::named(kinds, &key.to_lowercase()).ok_or_else(|| unknown(kinds, key))?;
+        Ok(Some(Order { by, reverse: self.reverse }))
+    }
+}
+
+/// What is printed, and how.
+#[derive(Args, Clone, Debug)]
+pub struct OutputArgs {
+    /// Columns, or more of them with a plus in front; `help` lists them
+    #[arg(short, long = "output", value_name = "COL[,COL…]", add = column_completer())]
+    output: Option<String>,
+
+    /// One JSON document
+    #[arg(long, group = "format")]
+    pub json: bool,
+
+    /// One JSON object a line
+    #[arg(long, group = "format")]
+    pub jsonl: bool,
+
+    /// Tab-separated exact values, control bytes escaped
+    #[arg(long, group = "format")]
+    pub raw: bool,
+
+    /// No line of titles
+    #[arg(long)]
+    pub no_headings: bool,
+
+    /// Sizes in bytes
+    #[arg(short, long)]
+    bytes: bool,
+
+    /// How times look; relative in tables, unix with --raw
+    #[arg(long, value_name = "FORMAT")]
+    time_format: Option<TimeFormat>,
+}
+
+impl OutputArgs {
+    /// Whether the list of columns is wanted instead of a listing.
+    pub fn help(&self) -> bool {
+        self.output.as_deref() == Some("help")
+    }
+
+    pub fn style(&self) -> Style {
+        Style::new(self.bytes, self.times())
+    }
+
+    pub fn times(&self) -> TimeFormat {
+        self.time_format.unwrap_or(if self.raw { TimeFormat::Unix } else { TimeFormat::Relative })
+    }
+
+    /// The columns for objects of `kind`: those that were chosen, or else `usual`.
+    pub fn columns(&self, kinds: &[Kind], kind: Kind, usual: Vec<&'static Field>) -> Result<Vec<&'static Field>, String> {
+        let Some(text) = &self.output else { return Ok(usual) };
+        let (mut fields, chosen) = match text.strip_prefix('+') {
+            Some(more) => (usual, more),
+            None => (Vec::new(), text.as_str()),
+        };
+        for key in chosen.split(',') {
+            let key = key.to_lowercase();
+            // A column that only another kind has is shown empty, so that all tables are alike.
+            let field = columns::named(&[kind], &key)
+                .or_else(|| columns::named(kinds, &key))
+                .ok_or_else(|| unknown(kinds, &key))?;
+            fields.push(field);
+        }
+        Ok(fields)
+    }
+}
+
+fn unknown(kinds: &[Kind], key: &str) -> String {
+    let known: Vec<&str> = columns::all(kinds).iter().map(|field| field.key).collect();
+    format!("there is no column `{}`; there are {}", crate::model::Escaped(key.as_bytes()), known.join(", "))
+}
+
+fn owner(text: &str) -> Result<u32, String> {
+    users::uid(text).ok_or_else(|| format!("there is no user `{}`", crate::model::Escaped(text.as_bytes())))
+}
+
+/// Completes the last of a comma-separated list of columns.
+fn column_completer() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| {
+        let current = current.to_str().unwrap_or("");
+        let start = current.rfind([',', '+']).map_or(0, |at| at + 1);
+        let (front, word) = current.split_at(start);
+        columns::all(Kind::ALL)
+            .into_iter()
+            .filter(|field| field.key.starts_with(word))
+            .map(|field| CompletionCandidate::new(format!("{front}{}", field.key)).help(Some(field.help.into())))
+            .collect()
+    })
+}

@@ -1,0 +1,65 @@
+//! Completions that are alive: the identifiers, keys and names that exist at this moment.
+
+use crate::inventory::{self, Select};
+use crate::model::{Ident, Kind, Needs, Object, Seen};
+use crate::render::{Style, TimeFormat};
+use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+
+/// Completes a reference with the objects that exist now.
+pub fn live(noun: Option<Kind>) -> ArgValueCompleter {
+    ArgValueCompleter::new(move |current: &OsStr| candidates(noun, current))
+}
+
+fn candidates(noun: Option<Kind>, current: &OsStr) -> Vec<CompletionCandidate> {
+    let only = noun.map(|kind| [kind]);
+    let kinds: &[Kind] = only.as_ref().map_or(Kind::ALL, |only| only);
+    let mut list = Vec::new();
+    let style = Style::new(false, TimeFormat::Relative);
+    let scanned = inventory::scan::<()>(kinds, Needs::NAMES, Select::default(), None, |kind, found| {
+        for object in &found.objects {
+            let help = describe(object, &style);
+            for text in names(object) {
+                let mut text = text;
+                if noun.is_none() {
+                    text = [kind.noun().as_bytes(), b"/", &text].concat();
+                }
+                if text.starts_with(current.as_bytes()) {
+                    list.push(CompletionCandidate::new(OsString::from_vec(text)).help(Some(help.clone().into())));
+                }
+            }
+        }
+        Ok(())
+    });
+    if scanned.is_err() {
+        list.clear();
+    }
+    list
+}
+
+/// The ways to name an object: its identifier and its key, or its name.
+fn names(object: &Object) -> Vec<Vec<u8>> {
+    let mut names = Vec::new();
+    match &object.reference.id {
+        Ident::Name(name) | Ident::Path(name) => names.push(name.raw().to_vec()),
+        _ => names.push(object.reference.bare().to_string().into_bytes()),
+    }
+    if let Seen::Is(key) = object.key
+        && key != 0
+    {
+        names.push(format!("{key:#x}").into_bytes());
+    }
+    names
+}
+
+/// Owner and size.
+fn describe(object: &Object, style: &Style) -> String {
+    let mut text = object.user.known().map(|user| user.escaped().to_string()).unwrap_or_default();
+    for (key, unit) in [("size", "bytes"), ("messages", "messages"), ("nsems", "semaphores"), ("nattch", "attached")] {
+        if let Some(value @ Seen::Is(_)) = object.facts.get(key) {
+            text.push_str(&format!(", {} {unit}", style.text(value)));
+        }
+    }
+    text
+}

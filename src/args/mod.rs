@@ -1,0 +1,12 @@
+//! Groups of options that several verbs share, and the words of the command line as types. Parsing
+//! only parses: nothing here looks at the system.
+
+pub mod listing;
+mod live;
+pub mod reference;
+pub mod units;
+pub mod wait;
+
+pub use listing::ListArgs;
+pub use reference::{AnyRefs, MsgqRef, MsgqRefs, Refs, SemRef, SemRefs, ShmRef, ShmRefs};
+pub use wait::WaitArgs;

@@ -1,0 +1,96 @@
+//! The command line: one line for each subcommand.
+
+use crate::args::AnyRefs;
+use crate::cmd::{self, Context, Outcome};
+use crate::ui::Color;
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+
+/// Inter-process communication from the shell
+///
+/// `ipcx NOUN VERB REF` works on one mechanism, `ipcx VERB` across all of them. A reference is an
+/// identifier (65536), a key (0x4d2, key/1234, ftok/PATH), a POSIX name (/name) or, for shared
+/// memory, a path with another slash (./file); across mechanisms its kind stands in front:
+/// msgq/0x4d2, shm//frames, sem/3.
+#[derive(Parser, Debug)]
+#[command(name = "ipcx", version, max_term_width = 100, after_help = "\
+Examples:
+  q=$(ipcx msgq create)           a private queue, its identifier in $q
+  ipcx msgq send $q hello
+  ipcx msgq recv $q --timeout 2s
+  ipcx sem run /lock -- make      POSIX; a System V set survives kill -9 too
+  ipcx ls
+  ipcx limits
+
+Exit status: 0 done, 1 failed, 2 wrong usage, 3 no such object, 4 permission denied,
+5 exists, 6 would block, 7 a limit, 124 timeout, 126 or 127 a command could not be
+executed or found, 128+N ended by signal N.")]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Global {
+    /// When to use colour
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_default_value = true)]
+    pub color: Color,
+
+    /// Say nothing that is not an error or a warning
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+
+    /// Say more
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+}
+
+#[derive(Subcommand, Debug)]
+#[command(defer = true)]
+pub enum Command {
+    /// Shared memory: make, fill, read, attach
+    #[command(subcommand)]
+    Shm(cmd::shm::ShmCommand),
+    /// Message queues: make, send, receive
+    #[command(subcommand)]
+    Msgq(cmd::msgq::MsgqCommand),
+    /// Semaphores: make, wait, post, hold around a command
+    #[command(subcommand)]
+    Sem(cmd::sem::SemCommand),
+    /// List objects, a table for each kind
+    Ls(cmd::ls::LsArgs),
+    /// Show everything known of an object
+    Show(cmd::show::ShowArgs<AnyRefs>),
+    /// Remove objects that are not in use
+    Rm(cmd::rm::RmArgs<AnyRefs>),
+    /// Show every limit and how much of it is used
+    Limits(cmd::limits::LimitsArgs),
+    /// Print the key of a file
+    Ftok(cmd::ftok::FtokArgs),
+    /// Print the script that completes ipcx in a shell
+    Completions(cmd::completions::CompletionsArgs),
+    /// Show the manual
+    Man(cmd::man::ManArgs),
+}
+
+/// The whole command line as data, for completions and the manual.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+pub fn dispatch(command: &Command, ctx: &mut Context) -> Outcome {
+    match command {
+        Command::Shm(command) => cmd::shm::run(command, ctx),
+        Command::Msgq(command) => cmd::msgq::run(command, ctx),
+        Command::Sem(command) => cmd::sem::run(command, ctx),
+        Command::Ls(args) => cmd::ls::run(args, ctx),
+        Command::Show(args) => cmd::show::run(args, ctx),
+        Command::Rm(args) => cmd::rm::run(args, ctx),
+        Command::Limits(args) => cmd::limits::run(args, ctx),
+        Command::Ftok(args) => cmd::ftok::run(args, ctx),
+        Command::Completions(args) => cmd::completions::run(args, ctx),
+        Command::Man(args) => cmd::man::run(args, ctx),
+    }
+}

@@ -1,0 +1,37 @@
+//! `ipcx completions`: the script that makes a shell ask ipcx itself what can come next.
+
+use super::{Context, Outcome};
+use crate::exit::Status;
+use clap::{Args, ValueEnum};
+use clap_complete::env::{Bash, EnvCompleter, Fish, Zsh};
+use std::io::Write as _;
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  source <(ipcx completions bash)
+  ipcx completions zsh > \"${fpath[1]}/_ipcx\"
+  ipcx completions fish > ~/.config/fish/completions/ipcx.fish")]
+pub struct CompletionsArgs {
+    shell: Shell,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+pub fn run(args: &CompletionsArgs, ctx: &mut Context) -> Outcome {
+    let shell: &dyn EnvCompleter = match args.shell {
+        Shell::Bash => &Bash,
+        Shell::Zsh => &Zsh,
+        Shell::Fish => &Fish,
+    };
+    let mut script = Vec::new();
+    shell.write_registration("COMPLETE", "ipcx", "ipcx", "ipcx", &mut script)?;
+    ctx.ui.out.write_all(&script)?;
+    ctx.ui.out.flush_buffer()?;
+    Ok(Status::Done)
+}

@@ -1,0 +1,123 @@
+//! `ipcx limits`: every limit, how much of it is used, and what sets it.
+
+use super::{Context, Outcome};
+use crate::exit::Status;
+use crate::mech::{self, Limit, Unit};
+use crate::model::{Align, Field, Kind, Needs, Seen, Value};
+use crate::render::{self, Document, Layout};
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  ipcx limits
+  ipcx limits --warn 80 || echo 'IPC is running out'
+  ipcx limits sem --json
+
+The limits are those of this IPC namespace and of the calling user. A POSIX queue costs
+its owner maxmsg*(msgsize+96) bytes of RLIMIT_MSGQUEUE, empty or not. SHMALL counts
+pages, each segment rounded up.")]
+pub struct LimitsArgs {
+    /// Kinds whose limits to show; all of them by default
+    #[arg(value_name = "KIND", value_parser = kinds())]
+    kinds: Vec<Kind>,
+
+    /// Status 1 if more than this share of a limit is used, and name it
+    #[arg(long, value_name = "PCT", value_parser = percent)]
+    warn: Option<f64>,
+
+    /// One JSON document
+    #[arg(long, group = "format")]
+    json: bool,
+
+    /// One JSON object a line
+    #[arg(long, group = "format")]
+    jsonl: bool,
+
+    /// Tab-separated exact values
+    #[arg(long, group = "format")]
+    raw: bool,
+
+    /// No line of titles
+    #[arg(long)]
+    no_headings: bool,
+
+    /// Sizes in bytes
+    #[arg(short, long)]
+    bytes: bool,
+}
+
+fn kinds() -> impl TypedValueParser<Value = Kind> {
+    PossibleValuesParser::new(Kind::ALL.iter().map(|kind| kind.noun()))
+        .map(|noun| Kind::from_noun(noun.as_bytes()).unwrap_or(Kind::Shm))
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).parse().ok();
+    number.filter(|percent| (0.0..=100.0).contains(percent)).ok_or_else(|| format!("`{text}` is no percentage from 0 to 100"))
+}
+
+const fn column(key: &'static str, align: Align, get: fn(&Limit, &'static str) -> Seen<Value>) -> Field<Limit> {
+    Field { key, help: "", kinds: Kind::ALL, needs: Needs::SCAN, default: true, align, get }
+}
+
+static FIELDS: &[Field<Limit>] = &[
+    column("kind", Align::Left, |limit, _| Seen::Is(Value::Word(limit.kind.noun()))),
+    column("family", Align::Left, |limit, _| Seen::Is(Value::Word(limit.family.word()))),
+    column("name", Align::Left, |limit, _| Seen::Is(Value::Word(limit.name))),
+    column("used", Align::Right, |limit, _| amount(limit, &limit.used)),
+    column("limit", Align::Right, |limit, _| amount(limit, &limit.limit)),
+    column("percent", Align::Right, |limit, _| share(limit).map_or(Seen::Absent, |percent| Seen::Is(Value::Percent(percent)))),
+    column("unit", Align::Left, |limit, _| Seen::Is(Value::Word(limit.unit.word()))),
+    column("setting", Align::Left, |limit, _| Seen::Is(Value::Word(limit.setting))),
+    column("help", Align::Left, |limit, _| Seen::Is(Value::Word(limit.help))),
+];
+
+fn amount(limit: &Limit, value: &Seen<u64>) -> Seen<Value> {
+    let unit = limit.unit;
+    value.clone().map(|n| if unit == Unit::Bytes { Value::Size(n) } else { Value::Count(n) })
+}
+
+/// Percent of a limit that is used; a limit of 0 is used up.
+fn share(limit: &Limit) -> Option<f64> {
+    let (used, limit) = (*limit.used.known()?, *limit.limit.known()?);
+    #[allow(clippy::cast_precision_loss)]
+    let share = if limit == 0 { 100.0 } else { used as f64 * 100.0 / limit as f64 };
+    Some(share)
+}
+
+pub fn run(args: &LimitsArgs, ctx: &mut Context) -> Outcome {
+    let wanted = |kind: Kind| args.kinds.is_empty() || args.kinds.contains(&kind);
+    let limits: Vec<Limit> =
+        mech::ALL.iter().filter(|mech| wanted(mech.kind())).flat_map(|mech| mech.limits()).collect();
+    let fields: Vec<&Field<Limit>> = FIELDS.iter().collect();
+    let style = render::Style::new(args.bytes, render::TimeFormat::Unix);
+    let layout = Layout { headings: !args.no_headings, width: ctx.ui.width(), color: ctx.ui.color };
+    let out = &mut ctx.ui.out;
+    if args.json {
+        let mut document = Document::begin(out, "limits")?;
+        document.rows(&fields, &limits)?;
+        document.end()?;
+    } else if args.jsonl {
+        limits.iter().try_for_each(|limit| render::json_line(out, &fields, limit))?;
+    } else if args.raw {
+        render::raw(out, &fields, &limits, !args.no_headings, render::TimeFormat::Unix, 0)?;
+    } else {
+        render::table(out, &fields, &limits, &style, layout)?;
+    }
+    out.flush_buffer()?;
+    let Some(warn) = args.warn else { return Ok(Status::Done) };
+    let mut status = Status::Done;
+    for limit in &limits {
+        if let Some(share) = share(limit).filter(|share| *share > warn) {
+            let (used, most) = (style.text(&amount(limit, &limit.used)), style.text(&amount(limit, &limit.limit)));
+            ctx.ui.warn(format_args!("{} is {share:.1}% used: {used} of {most}; set by {}", limit.name, limit.setting));
+            status = Status::Failed;
+        } else if let Seen::Hidden(reason) = &limit.used {
+            let errno = nix::errno::Errno::from_raw(reason.errno);
+            ctx.ui.warn(format_args!("how much of {} is used could not be seen ({}: {errno:?})", limit.name, reason.call));
+        }
+    }
+    Ok(status)
+}

@@ -1,0 +1,31 @@
+//! One file for each subcommand: its arguments, whose comments are the help, the man page and the
+//! completions, and what it does. No system calls and no `match kind` here.
+
+pub mod completions;
+pub mod ftok;
+pub mod limits;
+pub mod ls;
+pub mod man;
+pub mod msgq;
+pub mod rm;
+pub mod sem;
+pub mod shm;
+pub mod show;
+mod verbs;
+
+use crate::error::Error;
+use crate::exit::Status;
+use crate::ui::Ui;
+
+/// What every command ends with.
+pub type Outcome = anyhow::Result<Status>;
+
+/// What every command gets.
+pub struct Context {
+    pub ui: Ui,
+}
+
+/// A mistake in the arguments that only shows when they are seen together.
+fn usage(cause: impl Into<String>) -> anyhow::Error {
+    Error::refused("", Status::Usage, cause).into()
+}

@@ -1,0 +1,47 @@
+//! `ipcx msgq`: message queues.
+
+mod create;
+mod format;
+mod peek;
+mod recv;
+mod send;
+mod set;
+
+use super::{Context, Outcome, ls, rm, show};
+use crate::args::{ListArgs, MsgqRefs};
+use crate::model::Kind;
+use clap::Subcommand;
+
+#[derive(Subcommand, Debug)]
+#[command(defer = true)]
+pub enum MsgqCommand {
+    /// Make a queue and print its reference
+    Create(create::CreateArgs),
+    /// Put messages into a queue
+    Send(send::SendArgs),
+    /// Take messages out of a queue
+    Recv(recv::RecvArgs),
+    /// Look at the messages of a queue, taking none
+    Peek(peek::PeekArgs),
+    /// Change mode, owner or capacity of a queue
+    Set(set::SetArgs),
+    /// List queues
+    Ls(ListArgs),
+    /// Show everything known of a queue
+    Show(show::ShowArgs<MsgqRefs>),
+    /// Remove queues
+    Rm(rm::RmArgs<MsgqRefs>),
+}
+
+pub fn run(command: &MsgqCommand, ctx: &mut Context) -> Outcome {
+    match command {
+        MsgqCommand::Create(args) => create::run(args, ctx),
+        MsgqCommand::Send(args) => send::run(args, ctx),
+        MsgqCommand::Recv(args) => recv::run(args, ctx),
+        MsgqCommand::Peek(args) => peek::run(args, ctx),
+        MsgqCommand::Set(args) => set::run(args),
+        MsgqCommand::Ls(args) => ls::list(&[Kind::Msgq], args, ctx),
+        MsgqCommand::Show(args) => show::run(args, ctx),
+        MsgqCommand::Rm(args) => rm::run(args, ctx),
+    }
+}

@@ -1,0 +1,88 @@
+//! `ipcx msgq peek`.
+
+use super::format::{Format, FormatArgs};
+use crate::args::{MsgqRef, units};
+use crate::cmd::{Context, Outcome, verbs};
+use crate::error::Doing as _;
+use crate::exit::Status;
+use crate::mech::{Access, Tag};
+use crate::model::{Align, Field, Kind, Needs, Seen, Text, Value};
+use crate::render::{self, Layout, Style, TimeFormat};
+use clap::Args;
+use std::io::Write as _;
+
+const ACT: &str = "cannot peek into";
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  ipcx msgq peek $q                a table: position, type, size, text
+  ipcx msgq peek $q -n 1 --raw
+  ipcx msgq peek $q --json
+
+Nothing is taken, and the times and pids of the queue stay as they are. A POSIX queue
+cannot be peeked. Reading deep into a queue costs the kernel a walk for each message.")]
+pub struct PeekArgs {
+    #[command(flatten)]
+    target: MsgqRef,
+
+    /// No more than this many messages
+    #[arg(short = 'n', long, value_name = "N", value_parser = units::count)]
+    count: Option<u64>,
+
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+struct Message {
+    position: u64,
+    tag: Tag,
+    text: Text,
+}
+
+const fn column(key: &'static str, align: Align, get: fn(&Message, &'static str) -> Seen<Value>) -> Field<Message> {
+    Field { key, help: "", kinds: &[Kind::Msgq], needs: Needs::SCAN, default: true, align, get }
+}
+
+static FIELDS: &[Field<Message>] = &[
+    column("position", Align::Right, |message, _| Seen::Is(Value::Count(message.position))),
+    column("type", Align::Right, |message, _| {
+        Seen::Is(match message.tag {
+            Tag::Type(kind) => Value::Int(kind),
+            Tag::Priority(priority) => Value::Count(priority.into()),
+        })
+    }),
+    column("size", Align::Right, |message, _| Seen::Is(Value::Count(message.text.raw().len() as u64))),
+    column("text", Align::Left, |message, _| Seen::Is(Value::Text(message.text.clone()))),
+];
+
+pub fn run(args: &PeekArgs, ctx: &mut Context) -> Outcome {
+    let mut channel = verbs::open(&args.target.reference, Access::Read, ACT)?.channel();
+    let format = args.format.format();
+    let before = channel.generation().doing(ACT)?;
+    let mut rows = Vec::new();
+    let mut message = Vec::new();
+    let mut line = Vec::new();
+    for position in 0..args.count.unwrap_or(u64::MAX) {
+        message.clear();
+        let Some(tag) = channel.peek(position, &mut message).doing(ACT)? else { break };
+        if format == Format::Line {
+            rows.push(Message { position, tag, text: Text::from(&message[..]) });
+        } else {
+            line.clear();
+            format.write(&mut line, Some(position), tag, &message)?;
+            ctx.ui.out.write_all(&line)?;
+        }
+    }
+    if format == Format::Line {
+        let fields: Vec<&Field<Message>> = FIELDS.iter().collect();
+        let layout = Layout { headings: true, width: ctx.ui.width(), color: ctx.ui.color };
+        render::table(&mut ctx.ui.out, &fields, &rows, &Style::new(true, TimeFormat::Unix), layout)?;
+    }
+    ctx.ui.out.flush_buffer()?;
+    // Positions shift when somebody receives meanwhile: a message may be missing or seen twice.
+    if channel.generation().doing(ACT)? != before {
+        ctx.ui.note("the queue changed while it was read; a message may be missing or shown twice");
+    }
+    Ok(Status::Done)
+}

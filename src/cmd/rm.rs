@@ -1,0 +1,74 @@
+//! `ipcx rm`: remove objects, one by one, and only those that were meant.
+
+use super::{Context, Outcome};
+use crate::args::Refs;
+use crate::error::{Doing as _, Error};
+use crate::exit::Status;
+use crate::inventory;
+use crate::mech::{self, Usage};
+use crate::model::{Needs, ObjectRef, Seen};
+use clap::Args;
+use nix::errno::Errno;
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  ipcx rm msgq/65536 shm//frames
+  ipcx rm --force shm/0x4d2
+  ipcx ls shm --mine -o ref --raw --no-headings | xargs ipcx rm
+
+An attached segment, a POSIX object that a process has open and a set that processes
+wait on are in use and refused without --force. Removal itself differs: a System V
+queue or set is gone at once and its waiters fail with EIDRM; a segment and a POSIX
+object lose their name at once and their memory when the last user lets go.")]
+pub struct RmArgs<R: Refs> {
+    #[command(flatten)]
+    refs: R,
+
+    /// Remove it even if it is in use
+    #[arg(short, long)]
+    force: bool,
+
+    /// It is no error if there is no such object
+    #[arg(long)]
+    missing_ok: bool,
+}
+
+pub fn run<R: Refs>(args: &RmArgs<R>, ctx: &mut Context) -> Outcome {
+    let mut status = Status::Done;
+    for reference in args.refs.list() {
+        match remove(reference, args.force).doing("cannot remove") {
+            Ok(said) => ctx.ui.note(said),
+            Err(error) => {
+                let missing = error.downcast_ref::<Error>().is_some_and(|error| error.status == Status::NoSuch);
+                if missing && args.missing_ok {
+                    continue;
+                }
+                let failed = ctx.ui.report(&error);
+                status = if status == Status::Done { failed } else { status };
+            }
+        }
+    }
+    Ok(status)
+}
+
+/// Removes one object; what was removed, in words.
+fn remove(reference: &ObjectRef, force: bool) -> crate::error::Result<String> {
+    let object = inventory::find(reference, Needs::SCAN)?;
+    let mechanism = mech::of(reference);
+    if !force && let Seen::Is(Usage::Somebody(how)) = mechanism.usage(&object) {
+        return Err(Error::new("", Errno::EBUSY, reference)
+            .because(format!("it is in use: {how}"))
+            .hinting("`ipcx show` tells more; --force removes it all the same"));
+    }
+    let more = mechanism.remove(&object)?;
+    // Under a key or a path, say which object that was.
+    let mut said = format!("removed {}", object.reference);
+    if object.reference != *reference {
+        said.push_str(&format!(", which was {reference}"));
+    }
+    if let Some(more) = more {
+        said.push_str(&format!("; {more}"));
+    }
+    Ok(said)
+}

@@ -1,0 +1,45 @@
+//! `ipcx sem wait`.
+
+use crate::args::{SemRef, WaitArgs};
+use crate::cmd::{Outcome, verbs};
+use crate::error::Doing as _;
+use crate::exit::Status;
+use crate::mech::Access;
+use crate::sys::waiter::Waiter;
+use clap::Args;
+
+const ACT: &str = "cannot wait for";
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  ipcx sem wait $s
+  ipcx sem wait /slots --timeout 2s || echo busy
+  ipcx sem wait key/1234 -i 2 -n 3
+
+What was taken stays taken when ipcx ends; `ipcx sem run` gives it back by itself. Of a
+System V set the whole amount is taken at once; of a POSIX semaphore one by one, and
+given back if it does not come to the end.")]
+pub struct WaitCommand {
+    #[command(flatten)]
+    target: SemRef,
+
+    /// Which semaphore of the set
+    #[arg(short, long, value_name = "INDEX", default_value_t = 0)]
+    index: u16,
+
+    /// How much to take
+    #[arg(short = 'n', long, value_name = "AMOUNT", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    count: u16,
+
+    #[command(flatten)]
+    wait: WaitArgs,
+}
+
+pub fn run(args: &WaitCommand) -> Outcome {
+    let mut counter = verbs::open(&args.target.reference, Access::Both, ACT)?.counter();
+    counter.check(args.index).doing(ACT)?;
+    let waiter = Waiter::new(args.wait.wait());
+    counter.wait(args.index, args.count, &waiter).doing(ACT)?;
+    Ok(Status::Done)
+}

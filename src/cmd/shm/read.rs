@@ -1,0 +1,55 @@
+//! `ipcx shm read`.
+
+use super::range;
+use crate::args::{ShmRef, units};
+use crate::cmd::{Context, Outcome, verbs};
+use crate::error::{Doing as _, StdoutFailed};
+use crate::exit::Status;
+use crate::mech::Access;
+use crate::sys::{stdio, waiter};
+use clap::Args;
+use nix::errno::Errno;
+
+const ACT: &str = "cannot read";
+/// How much is moved at once.
+const CHUNK: u64 = 1 << 26;
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  ipcx shm read $m --length 5
+  ipcx shm read /frames > picture.raw
+  ipcx shm read key/1234 --offset 4K --length 512 | xxd")]
+pub struct ReadArgs {
+    #[command(flatten)]
+    target: ShmRef,
+
+    /// Where to begin, in bytes
+    #[arg(long, value_name = "N", default_value = "0", value_parser = units::size)]
+    offset: u64,
+
+    /// How many bytes; to the end without it
+    #[arg(long, value_name = "N", value_parser = units::size)]
+    length: Option<u64>,
+}
+
+pub fn run(args: &ReadArgs, ctx: &mut Context) -> Outcome {
+    let reference = &args.target.reference;
+    let region = verbs::open(reference, Access::Read, ACT)?.region();
+    let (mut offset, mut left) = range(&*region, reference, args.offset, args.length).doing(ACT)?;
+    // Says so if standard output is closed.
+    ctx.ui.out.payload(b"").map_err(|(_, failed)| failed)?;
+    while left > 0 {
+        let length = usize::try_from(left.min(CHUNK)).unwrap_or(usize::MAX);
+        match region.pour(offset, length, stdio::stdout()).doing(ACT)? {
+            Ok(moved) => {
+                offset += moved as u64;
+                left -= moved as u64;
+            }
+            Err(Errno::EINTR) if waiter::caught().is_none() => {}
+            Err(Errno::EAGAIN) => stdio::wait_writable(stdio::stdout()).map_err(StdoutFailed)?,
+            Err(errno) => return Err(StdoutFailed(errno).into()),
+        }
+    }
+    Ok(Status::Done)
+}

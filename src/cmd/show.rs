@@ -1,0 +1,79 @@
+//! `ipcx show`: everything that is known of an object.
+
+use super::{Context, Outcome};
+use crate::args::Refs;
+use crate::error::Doing as _;
+use crate::exit::Status;
+use crate::inventory::{self, columns};
+use crate::model::Needs;
+use crate::render::{self, Document, Layout, Style, TimeFormat};
+use clap::Args;
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  ipcx show msgq/65536 shm//frames
+  ipcx show --json sem/0 | jq '.objects[0].semaphores'
+  ipcx show -b --time-format iso shm/0x4d2
+
+A recorded process is `same` (it has run since before it was recorded), `probable`
+(so it seems, but the time of the record may have moved since), `reused` (another
+process has the pid now), `gone`, or `unknown` (it is in another pid namespace).")]
+pub struct ShowArgs<R: Refs> {
+    #[command(flatten)]
+    refs: R,
+
+    /// One JSON document
+    #[arg(long, conflicts_with = "jsonl")]
+    json: bool,
+
+    /// One JSON object a line
+    #[arg(long)]
+    jsonl: bool,
+
+    /// Sizes in bytes
+    #[arg(short, long)]
+    bytes: bool,
+
+    /// How times look
+    #[arg(long, value_name = "FORMAT", default_value = "relative")]
+    time_format: TimeFormat,
+}
+
+pub fn run<R: Refs>(args: &ShowArgs<R>, ctx: &mut Context) -> Outcome {
+    let style = Style::new(args.bytes, args.time_format);
+    let layout = Layout { headings: true, width: ctx.ui.width(), color: ctx.ui.color };
+    let mut status = Status::Done;
+    let mut objects = Vec::new();
+    for reference in args.refs.list() {
+        match inventory::find(reference, Needs::ALL).doing("cannot show") {
+            Ok(object) => objects.push(object),
+            Err(error) => {
+                let failed = ctx.ui.report(&error);
+                status = if status == Status::Done { failed } else { status };
+            }
+        }
+    }
+    let out = &mut ctx.ui.out;
+    if args.json {
+        let mut document = Document::begin(out, "objects")?;
+        for object in &objects {
+            document.rows(&columns::all(&[object.kind()]), std::slice::from_ref(object))?;
+        }
+        document.end()?;
+    } else {
+        for (at, object) in objects.iter().enumerate() {
+            let fields = columns::all(&[object.kind()]);
+            if args.jsonl {
+                render::json_line(out, &fields, object)?;
+                continue;
+            }
+            if at > 0 {
+                out.line(format_args!(""))?;
+            }
+            render::page(out, &object.reference.to_string(), &fields, object, &style, layout)?;
+        }
+    }
+    out.flush_buffer()?;
+    Ok(status)
+}

@@ -1,0 +1,173 @@
+//! What the nouns share: making an object, changing one, and the errors that both give.
+
+use super::{Context, Outcome, usage};
+use crate::error::{Doing as _, Error, ResultLost};
+use crate::exit::Status;
+use crate::inventory;
+use crate::mech::{self, Access, Change, Created, Opened, Spec};
+use crate::model::{Ident, Kind, Needs, ObjectRef, Text};
+use crate::sys::waiter::{self, Waiter};
+use crate::sys::{run, users};
+use clap::Args;
+use nix::errno::Errno;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::process::ExitStatusExt as _;
+
+/// Options of every `create`.
+#[derive(Args, Clone, Debug)]
+pub struct CreateOptions {
+    /// Permissions; System V ignores the umask, POSIX applies it [default: 600]
+    #[arg(long, value_name = "OCTAL", value_parser = crate::args::units::mode)]
+    mode: Option<u32>,
+
+    /// Use the object if it exists; it is not changed in any way
+    #[arg(long)]
+    exist_ok: bool,
+}
+
+impl CreateOptions {
+    pub fn spec(&self, what: mech::What) -> Spec {
+        Spec { mode: self.mode, exist_ok: self.exist_ok, what }
+    }
+}
+
+/// Makes an object and prints its bare reference. An object whose reference nobody could read is
+/// removed again.
+pub fn create(kind: Kind, reference: Option<&ObjectRef>, spec: &Spec, ctx: &mut Context) -> Outcome {
+    let mechanism = match reference {
+        Some(reference) => mech::of(reference),
+        // Only System V has objects without a name.
+        None => mech::of(&ObjectRef { kind, id: Ident::Id(0) }),
+    };
+    let Created { reference, new } = mechanism.create(reference.map(|reference| &reference.id), spec).doing("cannot create")?;
+    if !new {
+        ctx.ui.detail(format_args!("{reference} exists already"));
+    }
+    let mut line = match &reference.id {
+        // What goes into a variable must be the name itself, not its escaped form.
+        Ident::Name(name) | Ident::Path(name) if !ctx.ui.terminal => name.raw().to_vec(),
+        _ => reference.bare().to_string().into_bytes(),
+    };
+    line.push(b'\n');
+    if let Err((_, failed)) = ctx.ui.out.payload(&line) {
+        if new {
+            let removed = inventory::find(&reference, Needs::SCAN).and_then(|object| mechanism.remove(&object));
+            ctx.ui.warn(match removed {
+                Ok(_) => format!("{reference} was removed again, because its reference could not be written"),
+                Err(error) => format!("{reference} was made, its reference could not be written, and it could not be removed: {error}"),
+            });
+        }
+        return Err(anyhow::Error::from(failed).context(ResultLost));
+    }
+    Ok(Status::Done)
+}
+
+/// Opens the object of a verb.
+pub fn open(reference: &ObjectRef, access: Access, act: &'static str) -> anyhow::Result<Opened> {
+    mech::of(reference).open(&reference.id, access).doing(act)
+}
+
+/// Options of every `set` that changes permissions.
+#[derive(Args, Clone, Debug)]
+pub struct SetOptions {
+    /// New permissions
+    #[arg(long, value_name = "OCTAL", value_parser = crate::args::units::mode)]
+    pub mode: Option<u32>,
+
+    /// New owner, and group after a colon
+    #[arg(long, value_name = "USER[:GROUP]", value_parser = owner)]
+    pub owner: Option<Owner>,
+}
+
+/// A new owner: a user, a group or both.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner {
+    uid: Option<u32>,
+    gid: Option<u32>,
+}
+
+fn owner(text: &str) -> Result<Owner, String> {
+    let (user, group) = text.split_once(':').map_or((text, None), |(user, group)| (user, Some(group)));
+    let shown = |name: &str| crate::model::Escaped(name.as_bytes()).to_string();
+    let uid = match user {
+        "" => None,
+        user => Some(users::uid(user).ok_or_else(|| format!("there is no user `{}`", shown(user)))?),
+    };
+    let gid = match group {
+        None | Some("") => None,
+        Some(group) => Some(users::gid(group).ok_or_else(|| format!("there is no group `{}`", shown(group)))?),
+    };
+    if uid.is_none() && gid.is_none() { Err("it names neither a user nor a group".to_owned()) } else { Ok(Owner { uid, gid }) }
+}
+
+impl SetOptions {
+    pub fn change(&self, max_bytes: Option<u64>) -> Change {
+        Change { mode: self.mode, uid: self.owner.and_then(|owner| owner.uid), gid: self.owner.and_then(|owner| owner.gid), max_bytes }
+    }
+
+    pub fn nothing(&self) -> bool {
+        self.mode.is_none() && self.owner.is_none()
+    }
+}
+
+/// Changes a live object.
+pub fn set(reference: &ObjectRef, change: &Change) -> Outcome {
+    let object = inventory::find(reference, Needs::SCAN).doing("cannot change")?;
+    mech::of(reference).set(&object, change).doing("cannot change")?;
+    Ok(Status::Done)
+}
+
+/// Nothing was asked for.
+pub fn nothing_to_set(options: &str) -> anyhow::Error {
+    usage(format!("nothing to change; give {options}"))
+}
+
+/// A failure of ours before a command was run: where it has no status of its own, 125.
+pub fn before_command(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast_ref::<Error>() {
+        Some(failure) if failure.status == Status::Failed => {
+            let failure = failure.clone().with_status(Status::BeforeCommand);
+            // The acts that were added stand in front, as they did.
+            let act = error.chain().next().map(ToString::to_string).filter(|_| error.chain().count() > 1);
+            match act {
+                Some(act) => anyhow::Error::from(failure).context(act),
+                None => failure.into(),
+            }
+        }
+        _ => error,
+    }
+}
+
+fn cannot_run(command: &[OsString], errno: Errno) -> anyhow::Error {
+    let status = if errno == Errno::ENOENT { Status::CommandNotFound } else { Status::CannotExecute };
+    let name = Text::from(command[0].as_bytes());
+    let error = Error::new("execve", errno, name.escaped()).with_status(status);
+    let error = if errno == Errno::ENOENT { error.because("command not found") } else { error };
+    error.doing("cannot run")
+}
+
+/// Becomes a command; comes back only with the reason why it could not.
+pub fn become_command(command: &[OsString]) -> anyhow::Error {
+    if let Some(signal) = waiter::caught() {
+        // It came after the last wait: the command must not start as if nothing had happened.
+        return Error::refused("", Status::Signal(signal), "interrupted").into();
+    }
+    cannot_run(command, run::exec(command))
+}
+
+/// Runs a command and waits for its end; its status is ours.
+pub fn run_command(command: &[OsString], waiter: &Waiter) -> Outcome {
+    let mut child = run::spawn(command).map_err(|errno| cannot_run(command, errno))?;
+    match run::wait(&mut child, waiter) {
+        Ok(ended) => Ok(match (ended.code(), ended.signal()) {
+            (Some(code), _) => Status::Command(u8::try_from(code).unwrap_or(1)),
+            (None, signal) => Status::Signal(signal.unwrap_or(0)),
+        }),
+        Err(Errno::ETIMEDOUT) => {
+            run::terminate(&mut child).map_err(|errno| Error::new("kill", errno, "the command").doing("cannot end"))?;
+            Ok(Status::TimedOut)
+        }
+        Err(errno) => Err(Error::new("waitpid", errno, "the command").doing("cannot wait for")),
+    }
+}

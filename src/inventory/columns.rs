@@ -1,0 +1,31 @@
+//! Which columns a listing shows, by their names.
+
+use crate::mech;
+use crate::model::{Field, IDENTITY, Kind, Needs};
+
+/// Every column of the given kinds, in the order of JSON and `-o help`.
+pub fn all(kinds: &[Kind]) -> Vec<&'static Field> {
+    let mut fields: Vec<&'static Field> = Vec::new();
+    for field in IDENTITY.iter().chain(mech::FIELDS.iter().copied().flatten()) {
+        let wanted = field.kinds.iter().any(|kind| kinds.contains(kind));
+        if wanted && !fields.iter().any(|known| known.key == field.key) {
+            fields.push(field);
+        }
+    }
+    fields
+}
+
+/// The columns of one kind that are shown when nothing was chosen.
+pub fn default(kind: Kind) -> Vec<&'static Field> {
+    all(&[kind]).into_iter().filter(|field| field.default).collect()
+}
+
+/// The column of this name among those of a kind; another kind may have one of the same name.
+pub fn named(kinds: &[Kind], key: &str) -> Option<&'static Field> {
+    all(kinds).into_iter().find(|field| field.key == key)
+}
+
+/// What must be looked up for these columns.
+pub fn needs(fields: &[&'static Field]) -> Needs {
+    fields.iter().fold(Needs::SCAN, |needs, field| needs.and(field.needs))
+}

@@ -1,0 +1,123 @@
+//! What is there: scans of the mechanisms, with owners named, selected, sorted.
+
+pub mod columns;
+
+use crate::error::Result;
+use crate::mech::{self, Found};
+use crate::model::{Field, Kind, Needs, Object, ObjectRef, Seen, Value};
+use crate::sys::users::Names;
+use std::cmp::Ordering;
+
+/// Which objects to keep.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Select {
+    /// Those of this user alone.
+    pub owner: Option<u32>,
+}
+
+impl Select {
+    fn keeps(self, object: &Object) -> bool {
+        self.owner.is_none_or(|owner| object.uid.known() == Some(&owner))
+    }
+}
+
+/// How to order them.
+#[derive(Clone, Copy)]
+pub struct Order {
+    pub by: &'static Field,
+    pub reverse: bool,
+}
+
+/// Objects of some kinds, each kind by itself: `see` is called once for each, so that no more than
+/// the largest kind is held at once.
+pub fn scan<E>(
+    kinds: &[Kind],
+    needs: Needs,
+    select: Select,
+    order: Option<Order>,
+    mut see: impl FnMut(Kind, Found) -> std::result::Result<(), E>,
+) -> std::result::Result<(), E> {
+    let mut names = Names::default();
+    let sort_needs = order.map_or(Needs::SCAN, |order| order.by.needs);
+    let mut scans = scans(kinds, needs.and(sort_needs)).into_iter();
+    for kind in kinds {
+        let mut found = Found::default();
+        for scan in scans.by_ref().take(of_kind(*kind).count()) {
+            found.objects.extend(scan.objects);
+            found.gaps.extend(scan.gaps);
+        }
+        found.objects.retain(|object| select.keeps(object));
+        if needs.and(sort_needs).has(Needs::NAMES) {
+            found.objects.iter_mut().for_each(|object| name(object, &mut names));
+        }
+        match order {
+            Some(order) => sort(&mut found.objects, order),
+            // Files come in whatever order their directory has; System V in that of the kernel.
+            None => found.objects.sort_by(|a, b| natural(a).cmp(&natural(b))),
+        }
+        see(*kind, found)?;
+    }
+    Ok(())
+}
+
+fn of_kind(kind: Kind) -> impl Iterator<Item = &'static &'static dyn mech::Mechanism> {
+    mech::ALL.iter().filter(move |mech| mech.kind() == kind)
+}
+
+/// One scan for each mechanism of each kind, in order.
+fn scans(kinds: &[Kind], needs: Needs) -> Vec<Found> {
+    kinds.iter().flat_map(|kind| of_kind(*kind)).map(|mech| mech.scan(needs)).collect()
+}
+
+fn natural(object: &Object) -> (crate::model::Family, i32, Option<&[u8]>) {
+    (object.family, object.id().unwrap_or(0), object.name().map(|name| name.raw()))
+}
+
+/// One object, with its owner's name.
+pub fn find(reference: &ObjectRef, needs: Needs) -> Result<Object> {
+    let mut object = mech::of(reference).find(&reference.id, needs)?;
+    if needs.has(Needs::NAMES) {
+        name(&mut object, &mut Names::default());
+    }
+    Ok(object)
+}
+
+fn name(object: &mut Object, names: &mut Names) {
+    object.user = object.uid.clone().map(|uid| names.user(uid));
+    object.group = object.gid.clone().map(|gid| names.group(gid));
+}
+
+fn sort(objects: &mut [Object], order: Order) {
+    objects.sort_by(|a, b| {
+        let ordering = compare(&order.by.value(a), &order.by.value(b)).then_with(|| natural(a).cmp(&natural(b)));
+        if order.reverse { ordering.reverse() } else { ordering }
+    });
+}
+
+/// Values of one field in order; what is not known comes last.
+pub fn compare(a: &Seen<Value>, b: &Seen<Value>) -> Ordering {
+    match (a, b) {
+        (Seen::Is(a), Seen::Is(b)) => compare_values(a, b),
+        (Seen::Is(_), _) => Ordering::Less,
+        (_, Seen::Is(_)) => Ordering::Greater,
+        _ => Ordering::Equal,
+    }
+}
+
+fn compare_values(a: &Value, b: &Value) -> Ordering {
+    use Value::{Count, Flag, Int, Key, List, Mode, Percent, Phrase, Pid, Size, Text, Time, Word};
+    match (a, b) {
+        (Count(a) | Size(a), Count(b) | Size(b)) => a.cmp(b),
+        (Int(a) | Time(a), Int(b) | Time(b)) => a.cmp(b),
+        (Key(a), Key(b)) => a.cast_unsigned().cmp(&b.cast_unsigned()),
+        (Mode(a), Mode(b)) => a.cmp(b),
+        (Pid(a), Pid(b)) => a.cmp(b),
+        (Percent(a), Percent(b)) => a.total_cmp(b),
+        (Flag(a), Flag(b)) => a.cmp(b),
+        (Word(a), Word(b)) => a.cmp(b),
+        (Phrase(a), Phrase(b)) => a.cmp(b),
+        (Text(a), Text(b)) => a.raw().cmp(b.raw()),
+        (List(a), List(b)) => a.len().cmp(&b.len()),
+        _ => Ordering::Equal,
+    }
+}

@@ -1,0 +1,54 @@
+//! ipcx: inter-process communication from the shell.
+//!
+//! The floors, from the top: `cli` parses, `cmd` has a file for each subcommand, `inventory` scans
+//! and sorts, `mech` knows the mechanisms, `proc` reads /proc, `sys` makes system calls. `render`
+//! turns fields into text, `ui` owns the standard streams, `model` holds the types that all of them
+//! speak. Arrows point down only.
+
+mod args;
+mod cli;
+mod cmd;
+mod error;
+mod exit;
+mod hint;
+mod inventory;
+mod mech;
+pub mod model;
+mod proc;
+mod render;
+mod sys;
+mod ui;
+
+use clap::Parser as _;
+use cmd::Context;
+use exit::Status;
+use std::ffi::OsString;
+use std::process::ExitCode;
+use ui::Ui;
+
+/// Runs one command line and gives its exit status.
+pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
+    if std::env::var_os("COMPLETE").is_some() {
+        clap_complete::CompleteEnv::with_factory(cli::command).complete();
+    }
+    let cli = match cli::Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let mut ctx = Context { ui: Ui::new(cli.global.color, cli.global.quiet, cli.global.verbose) };
+    let status = match cli::dispatch(&cli.command, &mut ctx) {
+        Ok(status) => status,
+        Err(error) => ctx.ui.report(&error),
+    };
+    status.into()
+}
+
+/// `--help` and `--version` are results and go to standard output; mistakes are status 2.
+fn usage(error: &clap::Error) -> ExitCode {
+    let failed = error.print().is_err();
+    match (error.use_stderr(), failed) {
+        (true, _) => Status::Usage.into(),
+        (false, true) => Status::Failed.into(),
+        (false, false) => Status::Done.into(),
+    }
+}

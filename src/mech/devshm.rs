@@ -1,0 +1,210 @@
+//! What the objects that live in files share: /dev/shm, permissions, identity.
+
+use super::{Change, Limit, Unit, Usage};
+use crate::error::{Error, Result};
+use crate::model::{Family, Fingerprint, Gap, Kind, Object, ObjectRef, Reason, Seen, Text, Value};
+use crate::sys::{file, lease};
+use nix::dir::Dir;
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstatat};
+use nix::sys::statvfs::statvfs;
+use nix::unistd::{Gid, Uid};
+use std::ffi::CString;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// Where glibc and musl keep POSIX shared memory and named semaphores.
+pub(super) const DIRECTORY: &str = "/dev/shm";
+
+/// The file behind a POSIX name, which starts with a slash.
+pub(super) fn path(prefix: &str, name: &Text) -> PathBuf {
+    let mut bytes = DIRECTORY.as_bytes().to_vec();
+    bytes.push(b'/');
+    bytes.extend_from_slice(prefix.as_bytes());
+    bytes.extend_from_slice(name.raw().strip_prefix(b"/").unwrap_or(name.raw()));
+    file::path(&bytes).to_owned()
+}
+
+/// Every regular file of /dev/shm, with the open directory to look at them through.
+///
+/// Directories, symbolic links, sockets and devices there are no IPC objects: shm_open(3) and
+/// sem_open(3) cannot have made them, and they are passed over.
+pub(super) fn each(gaps: &mut Vec<Gap>, mut see: impl FnMut(&Dir, &[u8], &FileStat)) {
+    let mut gap = |call, errno: Errno| {
+        gaps.push(Gap {
+            subject: DIRECTORY.to_owned(),
+            field: None,
+            reason: Reason { call, errno: errno as i32 },
+            note: Some("POSIX shared memory and named semaphores could not be looked at".to_owned()),
+        });
+    };
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let (directory, mut entries) = match (
+        Dir::open(DIRECTORY, flags, Mode::empty()),
+        Dir::open(DIRECTORY, flags, Mode::empty()),
+    ) {
+        (Ok(directory), Ok(entries)) => (directory, entries),
+        (Err(errno), _) | (_, Err(errno)) => return gap("open", errno),
+    };
+    for entry in entries.iter() {
+        let name = match entry {
+            Ok(entry) => entry.file_name().to_owned(),
+            Err(errno) => return gap("readdir", errno),
+        };
+        // One that vanished in between is not an error.
+        let Ok(stat) = fstatat(&directory, name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW) else { continue };
+        if is_regular(&stat) {
+            see(&directory, name.to_bytes(), &stat);
+        }
+    }
+}
+
+pub(super) fn is_regular(stat: &FileStat) -> bool {
+    SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG
+}
+
+/// What a file is, when it is not what was asked for.
+pub(super) fn type_of(stat: &FileStat) -> &'static str {
+    match SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT {
+        SFlag::S_IFDIR => "a directory",
+        SFlag::S_IFLNK => "a symbolic link",
+        SFlag::S_IFIFO => "a FIFO",
+        SFlag::S_IFSOCK => "a socket",
+        SFlag::S_IFCHR | SFlag::S_IFBLK => "a device",
+        _ => "a file",
+    }
+}
+
+pub(super) fn fingerprint(stat: &FileStat) -> Fingerprint {
+    Fingerprint::Inode { dev: stat.st_dev, ino: stat.st_ino, ctime: stat.st_ctime, ctime_nsec: stat.st_ctime_nsec }
+}
+
+pub(super) fn permissions(object: &mut Object, stat: &FileStat) {
+    object.uid = Seen::Is(stat.st_uid);
+    object.gid = Seen::Is(stat.st_gid);
+    object.mode = Seen::Is(stat.st_mode & 0o7777);
+}
+
+pub(super) fn object(reference: ObjectRef, family: Family, stat: &FileStat) -> Object {
+    let mut object = Object::new(reference, family, fingerprint(stat));
+    permissions(&mut object, stat);
+    object
+}
+
+/// A file's state without following a symbolic link.
+pub(super) fn stat(path: &Path) -> nix::Result<FileStat> {
+    nix::sys::stat::lstat(path)
+}
+
+pub(super) fn failed(call: &'static str, errno: Errno, reference: &ObjectRef) -> Error {
+    let error = Error::new(call, errno, reference);
+    match errno {
+        Errno::ENOENT => error.because("no such object"),
+        Errno::ELOOP => error.because("it is a symbolic link, which is not followed"),
+        _ => error,
+    }
+}
+
+/// Whether a process has the file open or mapped, by the lease test.
+pub(super) fn usage(path: &Path) -> Seen<Usage> {
+    let hidden = |call, errno: Errno| Seen::Hidden(Reason { call, errno: errno as i32 });
+    let fd = match file::open_plain(path, OFlag::O_RDONLY) {
+        Ok((fd, _)) => fd,
+        Err(errno) => return hidden("open", errno),
+    };
+    match lease::is_open_elsewhere(&fd) {
+        Ok(true) => Seen::Is(Usage::Somebody("a process has it open or mapped".to_owned())),
+        Ok(false) => Seen::Is(Usage::Nobody),
+        Err(errno) => hidden("fcntl", errno),
+    }
+}
+
+/// Removes the file behind an object if it still is that object.
+pub(super) fn remove(path: &Path, object: &Object) -> Result<()> {
+    let now = stat(path).map_err(|errno| failed("stat", errno, &object.reference))?;
+    if fingerprint(&now) != object.fingerprint {
+        return Err(super::replaced(&object.reference));
+    }
+    nix::unistd::unlink(path)
+        .map_err(|errno| super::sysv::denied(failed("unlink", errno, &object.reference), Some(object)))
+}
+
+/// Changes mode and owner of a file that we need not be able to open.
+pub(super) fn set(path: &Path, object: &Object, wanted: &Change) -> Result<()> {
+    let (fd, now) = file::open_plain(path, OFlag::O_PATH).map_err(|errno| failed("open", errno, &object.reference))?;
+    if fingerprint(&now) != object.fingerprint {
+        return Err(super::replaced(&object.reference));
+    }
+    let through = CString::new(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap_or_default();
+    change(
+        &object.reference,
+        wanted,
+        |mode| nix::sys::stat::fchmodat(nix::fcntl::AT_FDCWD, through.as_c_str(), mode, nix::sys::stat::FchmodatFlags::FollowSymlink),
+        |uid, gid| nix::unistd::chown(through.as_c_str(), uid, gid),
+    )
+    .map_err(|error| super::sysv::denied(error, Some(object)))
+}
+
+/// Owner first: chown(2) clears set-id bits, and a mode that was asked for must be there at the end.
+pub(super) fn change(
+    reference: &ObjectRef,
+    wanted: &Change,
+    chmod: impl Fn(Mode) -> nix::Result<()>,
+    chown: impl Fn(Option<Uid>, Option<Gid>) -> nix::Result<()>,
+) -> Result<()> {
+    if wanted.uid.is_some() || wanted.gid.is_some() {
+        chown(wanted.uid.map(Uid::from_raw), wanted.gid.map(Gid::from_raw))
+            .map_err(|errno| Error::new("chown", errno, reference))?;
+    }
+    if let Some(mode) = wanted.mode {
+        chmod(Mode::from_bits_truncate(mode)).map_err(|errno| Error::new("chmod", errno, reference))?;
+    }
+    Ok(())
+}
+
+/// Bytes and files of /dev/shm.
+pub(super) fn limits() -> Vec<Limit> {
+    let space = statvfs(DIRECTORY);
+    let hidden = |errno: Errno| Seen::Hidden(Reason { call: "statvfs", errno: errno as i32 });
+    let number = |limit: u64, free: u64| match limit {
+        // A file system without this bound says 0.
+        0 => (Seen::Absent, Seen::Absent),
+        limit => (Seen::Is(limit), Seen::Is(limit.saturating_sub(free))),
+    };
+    let (bytes, files) = match space {
+        Ok(fs) => {
+            let block = fs.fragment_size();
+            (number(fs.blocks() * block, fs.blocks_free() * block), number(fs.files(), fs.files_free()))
+        }
+        Err(errno) => ((hidden(errno), hidden(errno)), (hidden(errno), hidden(errno))),
+    };
+    let limit = |name, help, unit, (limit, used): (Seen<u64>, Seen<u64>), setting| Limit {
+        kind: Kind::Shm,
+        family: Family::Posix,
+        name,
+        help,
+        limit,
+        used,
+        unit,
+        setting,
+    };
+    vec![
+        limit("/dev/shm size", "bytes of POSIX shared memory and named semaphores", Unit::Bytes, bytes, "mount -o remount,size=SIZE /dev/shm"),
+        limit("/dev/shm inodes", "files in /dev/shm", Unit::Objects, files, "mount -o remount,nr_inodes=N /dev/shm"),
+    ]
+}
+
+/// The bytes at the start of a file, for a look inside.
+pub(super) fn head(fd: &OwnedFd, length: usize) -> nix::Result<Vec<u8>> {
+    let mut bytes = vec![0; length];
+    let got = nix::sys::uio::pread(fd, &mut bytes, 0)?;
+    bytes.truncate(got);
+    Ok(bytes)
+}
+
+/// The times that an inode has.
+pub(super) fn times(object: &mut Object, stat: &FileStat) {
+    object.facts.push("mtime", Value::Time(stat.st_mtime));
+    object.facts.push("ctime", Value::Time(stat.st_ctime));
+}

@@ -1,0 +1,345 @@
+//! The mechanisms: how each kind of object is found, made, used, changed and removed.
+//!
+//! A mechanism is one kind in one family, such as System V message queues. The floors above know
+//! only the traits below and reach a mechanism through its reference; there is no `match kind`
+//! above this floor. Nothing here knows of arguments, tables or colours.
+
+mod devshm;
+pub mod msgq;
+pub mod sem;
+pub mod shm;
+mod sysv;
+
+pub use sysv::ftok;
+
+use crate::error::{Error, Result};
+use crate::exit::Status;
+use crate::model::{Family, Field, Gap, Ident, Kind, Needs, Object, ObjectRef, Seen, Value};
+use crate::sys::waiter::{Stop, Waiter};
+use nix::errno::Errno;
+use std::os::fd::BorrowedFd;
+
+/// All mechanisms, in the order in which a listing asks them.
+pub static ALL: &[&dyn Mechanism] = &[
+    &shm::sysv::SysvShm,
+    &shm::posix::PosixShm,
+    &shm::file::FileShm,
+    &msgq::sysv::SysvMsgq,
+    &msgq::posix::PosixMsgq,
+    &sem::sysv::SysvSem,
+    &sem::posix::PosixSem,
+];
+
+/// The columns of each kind beyond those that every object has.
+pub static FIELDS: &[&[Field]] = &[shm::fields::FIELDS, msgq::fields::FIELDS, sem::fields::FIELDS];
+
+/// One kind of object in one family.
+pub trait Mechanism: Sync {
+    fn kind(&self) -> Kind;
+    /// Whether this mechanism is the one that `id` names.
+    fn takes(&self, id: &Ident) -> bool;
+    /// Every object that can be seen, and what could not be seen.
+    fn scan(&self, needs: Needs) -> Found;
+    /// One object; status 3 when there is none.
+    fn find(&self, id: &Ident, needs: Needs) -> Result<Object>;
+    /// Makes an object. Without an identifier it is a private one.
+    fn create(&self, id: Option<&Ident>, spec: &Spec) -> Result<Created>;
+    /// Opens an object for its verbs.
+    fn open(&self, id: &Ident, access: Access) -> Result<Opened>;
+    /// Who uses the object now, as far as that can be told without looking at processes.
+    fn usage(&self, object: &Object) -> Seen<Usage>;
+    /// Removes an object if it still is the one described. What is lost with it is said.
+    fn remove(&self, object: &Object) -> Result<Option<String>>;
+    /// Changes the live object.
+    fn set(&self, object: &Object, change: &Change) -> Result<()>;
+    /// The limits that bound this mechanism, with their use.
+    fn limits(&self) -> Vec<Limit>;
+}
+
+/// The mechanism that a reference names.
+pub fn of(reference: &ObjectRef) -> &'static dyn Mechanism {
+    let found = ALL.iter().find(|mech| mech.kind() == reference.kind && mech.takes(&reference.id));
+    // Parsing gives only identifiers that some mechanism of the kind takes.
+    *found.unwrap_or(&ALL[0])
+}
+
+/// The result of a scan.
+#[derive(Default)]
+pub struct Found {
+    pub objects: Vec<Object>,
+    pub gaps: Vec<Gap>,
+}
+
+/// What `create` is to make.
+pub struct Spec {
+    /// Permission bits; `None` is 0600.
+    pub mode: Option<u32>,
+    pub exist_ok: bool,
+    pub what: What,
+}
+
+impl Spec {
+    pub fn permissions(&self) -> u32 {
+        self.mode.unwrap_or(0o600)
+    }
+}
+
+pub enum What {
+    Region { size: u64, huge: Option<Huge>, content: Option<std::fs::File> },
+    Channel { max_bytes: Option<u64>, max_messages: Option<u64>, message_size: Option<u64> },
+    Counter { values: Vec<u32> },
+}
+
+/// Huge pages: the system's default size, or this one in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Huge {
+    Default,
+    Size(u64),
+}
+
+/// An object that `create` made, or found with `exist_ok`.
+pub struct Created {
+    pub reference: ObjectRef,
+    /// False when it was there already.
+    pub new: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    Read,
+    Write,
+    Both,
+}
+
+/// An object, open. A noun's verbs are what it opens to.
+pub enum Opened {
+    Channel(Box<dyn Channel>),
+    Region(Box<dyn Region>),
+    Counter(Box<dyn Counter>),
+}
+
+impl Opened {
+    pub fn channel(self) -> Box<dyn Channel> {
+        match self {
+            Opened::Channel(channel) => channel,
+            _ => unreachable!("a message queue opens to a channel"),
+        }
+    }
+
+    pub fn region(self) -> Box<dyn Region> {
+        match self {
+            Opened::Region(region) => region,
+            _ => unreachable!("shared memory opens to a region"),
+        }
+    }
+
+    pub fn counter(self) -> Box<dyn Counter> {
+        match self {
+            Opened::Counter(counter) => counter,
+            _ => unreachable!("a semaphore opens to a counter"),
+        }
+    }
+}
+
+/// The number that goes with a message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tag {
+    /// System V: a positive type, by which receivers choose.
+    Type(i64),
+    /// POSIX: a priority, the highest first.
+    Priority(u32),
+}
+
+/// Which message to take.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Pick {
+    /// The first; of a POSIX queue the oldest of the highest priority.
+    First,
+    /// The first of this type.
+    Type(i64),
+    /// The first of the lowest type up to this one.
+    UpTo(i64),
+    /// The first of any other type.
+    Except(i64),
+}
+
+/// Messages go in and come out whole.
+pub trait Channel {
+    /// The tag of a message when none was asked for; an error for one that the channel cannot have.
+    fn tag(&self, kind: Option<i64>, priority: Option<u32>) -> Result<Tag>;
+    fn send(&mut self, message: &[u8], tag: Tag, waiter: &Waiter) -> Result<()>;
+    /// Appends the message that was taken to `into`.
+    fn recv(&mut self, into: &mut Vec<u8>, pick: Pick, limit: Limits, waiter: &Waiter) -> Result<Tag>;
+    /// Copies the message at this position; `None` behind the last one. Nothing is taken.
+    fn peek(&mut self, position: u64, into: &mut Vec<u8>) -> Result<Option<Tag>>;
+    /// A number that differs when messages came or went.
+    fn generation(&self) -> Result<(u64, i64, i64, i32)>;
+}
+
+/// How large a message may be.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Limits {
+    /// No more than this many bytes; without it, whatever the queue may hold.
+    pub max_size: Option<usize>,
+    /// Cut a longer message instead of leaving it in the queue; the rest of it is lost.
+    pub truncate: bool,
+}
+
+/// Bytes that several processes share.
+pub trait Region {
+    fn size(&self) -> Result<u64>;
+    /// Copies from the region. The caller stays within `size`.
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<()>;
+    fn write_at(&mut self, offset: u64, from: &[u8]) -> Result<()>;
+    /// Moves bytes from the region to a descriptor; how many, or the errno of the descriptor's side.
+    fn pour(&self, offset: u64, length: usize, to: BorrowedFd<'_>) -> Result<nix::Result<usize>>;
+    /// Moves bytes from a descriptor to the region; 0 at its end.
+    fn fill(&mut self, offset: u64, length: usize, from: BorrowedFd<'_>) -> Result<nix::Result<usize>>;
+    fn resize(&mut self, size: u64) -> Result<()>;
+    /// Where it is mapped into this process.
+    fn address(&mut self) -> Result<usize>;
+    /// Keeps it in memory, or lets it be swapped again.
+    fn lock(&mut self, locked: bool) -> Result<()>;
+}
+
+/// One operation on one semaphore, as in struct sembuf.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Op {
+    pub index: u16,
+    pub amount: i16,
+    pub undo: bool,
+    pub nowait: bool,
+}
+
+/// Semaphores: counters that never go below zero.
+pub trait Counter {
+    /// How many semaphores there are.
+    fn len(&self) -> u16;
+    /// Takes `amount`, waiting until it is there.
+    fn wait(&mut self, index: u16, amount: u16, waiter: &Waiter) -> Result<()>;
+    /// Gives `amount`.
+    fn post(&mut self, index: u16, amount: u16) -> Result<()>;
+    /// Does all of it or nothing.
+    fn operate(&mut self, ops: &[Op], waiter: &Waiter) -> Result<()>;
+    /// Sets some of the values.
+    fn set(&mut self, values: &[(u16, u32)]) -> Result<()>;
+    /// Whether the kernel gives back what a process took with undo when it dies.
+    fn undoes(&self) -> bool;
+    /// Says whether `index` exists.
+    fn check(&self, index: u16) -> Result<()>;
+}
+
+/// What to change of a live object.
+#[derive(Clone, Default, Debug)]
+pub struct Change {
+    pub mode: Option<u32>,
+    pub uid: Option<u32>,
+    pub gid: Option<u32>,
+    pub max_bytes: Option<u64>,
+}
+
+/// Who uses an object.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Usage {
+    Nobody,
+    /// How it is used, in words.
+    Somebody(String),
+}
+
+/// One limit of the kernel, and how much of it is used.
+#[derive(Clone, Debug)]
+pub struct Limit {
+    pub kind: Kind,
+    pub family: Family,
+    /// The name in the man pages: SHMMNI, msg_max, RLIMIT_MSGQUEUE.
+    pub name: &'static str,
+    pub help: &'static str,
+    pub limit: Seen<u64>,
+    /// `Absent` for a limit of one object or one call, of which nothing is used up.
+    pub used: Seen<u64>,
+    pub unit: Unit,
+    /// What sets it: a sysctl, a ulimit or a mount option.
+    pub setting: &'static str,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unit {
+    Objects,
+    Bytes,
+    Pages,
+    Number,
+}
+
+impl Unit {
+    pub fn word(self) -> &'static str {
+        match self {
+            Unit::Objects => "objects",
+            Unit::Bytes => "bytes",
+            Unit::Pages => "pages",
+            Unit::Number => "number",
+        }
+    }
+}
+
+/// The error of a wait on `reference`.
+fn stopped(stop: Stop, call: &'static str, reference: &ObjectRef) -> Error {
+    match stop {
+        Stop::Errno(errno) => Error::new(call, errno, reference),
+        Stop::TimedOut => Error::new(call, Errno::ETIMEDOUT, reference).because("timed out"),
+        Stop::Signal(signal) => Error::interrupted(call, signal, reference),
+    }
+}
+
+/// An operation that this mechanism cannot do, and what does it instead.
+fn unsupported(reference: &ObjectRef, cause: &str, hint: &str) -> Error {
+    let error = Error::refused(reference, Status::Failed, cause);
+    if hint.is_empty() { error } else { error.hinting(hint) }
+}
+
+/// The object is no longer the one that was looked at.
+fn replaced(reference: &ObjectRef) -> Error {
+    Error::refused(reference, Status::NoSuch, "it was replaced by another object while we looked; nothing was removed")
+}
+
+/// A record of one process that an object remembers, judged against the process that now has the
+/// pid. `recorded` is when the object recorded it, if that is known.
+fn process_record(role: &'static str, pid: i32, recorded: Option<i64>, exact: bool) -> Value {
+    use crate::proc::process;
+    let now = (pid > 0).then(|| process::look(pid)).flatten();
+    // Both clocks are whole seconds and the boot time is rounded: allow one of difference.
+    let state = match (&now, recorded.filter(|at| *at > 0)) {
+        (_, _) if pid <= 0 => "unknown",
+        (None, _) => "gone",
+        (Some(_), None) => "unknown",
+        (Some(process), Some(at)) if process.started > at + 1 => "reused",
+        (Some(_), Some(_)) if exact => "same",
+        (Some(_), Some(_)) => "probable",
+    };
+    Value::Record(vec![
+        ("role", Seen::Is(Value::Word(role))),
+        ("pid", Seen::Is(Value::Pid(pid))),
+        ("state", Seen::Is(Value::Word(state))),
+        ("started", now.as_ref().map(|process| Value::Time(process.started)).into()),
+        ("command", now.map(|process| Value::Text(process.command)).into()),
+    ])
+}
+
+/// One message of a queue, as `show` lists it.
+fn message_record(position: u64, tag: Tag, message: &[u8]) -> Value {
+    let (key, number) = match tag {
+        Tag::Type(kind) => ("type", kind),
+        Tag::Priority(priority) => ("priority", priority.into()),
+    };
+    Value::Record(vec![
+        ("position", Seen::Is(Value::Count(position))),
+        (key, Seen::Is(Value::Int(number))),
+        ("size", Seen::Is(Value::Count(message.len() as u64))),
+        ("text", Seen::Is(Value::Text(message.into()))),
+    ])
+}
+
+/// A System V object cannot be made under an identifier.
+fn by_number(object: String) -> Error {
+    Error::refused(object, Status::Usage, "the kernel chooses identifiers")
+        .hinting("give a key (0x4d2, key/1234, ftok/PATH), a name (/name), or nothing for a private object")
+}

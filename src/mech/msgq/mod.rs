@@ -1,0 +1,6 @@
+//! Message queues: msgget(2) and mq_open(3).
+
+pub mod fields;
+pub mod posix;
+mod sys;
+pub mod sysv;

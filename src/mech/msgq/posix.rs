@@ -1,0 +1,481 @@
+//! POSIX message queues, mq_overview(7).
+
+use super::sys;
+use crate::error::{Error, Result};
+use crate::exit::Status;
+use crate::mech::{
+    Access, Change, Channel, Created, Found, Limit, Limits, Mechanism, Opened, Pick, Spec, Tag, Unit, Usage, What,
+    devshm, process_record, replaced, stopped, unsupported,
+};
+use crate::model::{Family, Fingerprint, Gap, Ident, Kind, Needs, Object, ObjectRef, Reason, Seen, Text, Value};
+use crate::proc::sysctl;
+use crate::sys::waiter::{Stop, Waiter, timespec};
+use crate::sys::lease;
+use nix::dir::Dir;
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, openat};
+use nix::sys::stat::{FileStat, Mode, fchmod, fstat, fstatat};
+use nix::sys::statfs::statfs;
+use nix::time::{ClockId, clock_gettime};
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, OwnedFd};
+
+pub struct PosixMsgq;
+
+/// MQUEUE_MAGIC, ipc/mqueue.c.
+const MQUEUE_MAGIC: i64 = 0x1980_0202;
+const MOUNT_POINT: &str = "/dev/mqueue";
+/// What the kernel charges for each message besides its text: struct msg_msg and the tree's leaf.
+pub const MESSAGE_OVERHEAD: u64 = 96;
+
+fn reference(name: &Text) -> ObjectRef {
+    ObjectRef { kind: Kind::Msgq, id: Ident::Name(name.clone()) }
+}
+
+fn c_name(name: &Text) -> Result<CString> {
+    CString::new(name.raw()).map_err(|_| Error::new("mq_open", Errno::EINVAL, reference(name)))
+}
+
+fn name_of(id: &Ident) -> Result<&Text> {
+    match id {
+        Ident::Name(name) => Ok(name),
+        _ => Err(Error::new("mq_open", Errno::EINVAL, "")),
+    }
+}
+
+/// Opens a queue. Some rights suffice for what is asked: whoever may only write can still send.
+fn open_queue(name: &Text, flags: i32) -> Result<OwnedFd> {
+    sys::mq_open(&c_name(name)?, flags, 0, None).map_err(|errno| failed("mq_open", errno, &reference(name)))
+}
+
+fn failed(call: &'static str, errno: Errno, reference: &ObjectRef) -> Error {
+    let error = Error::new(call, errno, reference);
+    match errno {
+        Errno::ENOENT => error.because("no such object"),
+        _ => error,
+    }
+}
+
+/// The queues of our IPC namespace as a directory: without a mount point where we may, else by way
+/// of /dev/mqueue if that is one.
+fn directory() -> std::result::Result<OwnedFd, Gap> {
+    let unmounted = match sys::mqueue_directory() {
+        Ok(directory) => return Ok(directory),
+        Err(errno) => errno,
+    };
+    let gap = |call, errno: Errno, note: String| Gap {
+        subject: "POSIX message queues".to_owned(),
+        field: None,
+        reason: Reason { call, errno: errno as i32 },
+        note: Some(note),
+    };
+    if unmounted == Errno::ENODEV {
+        return Err(gap("fsopen", unmounted, "this kernel has no POSIX message queues (CONFIG_POSIX_MQUEUE)".to_owned()));
+    }
+    let mounted = statfs(MOUNT_POINT).is_ok_and(|fs| i64::from(fs.filesystem_type().0) == MQUEUE_MAGIC);
+    if !mounted {
+        return Err(gap(
+            "fsopen",
+            unmounted,
+            format!("could not look: no mqueue file system is mounted on {MOUNT_POINT}, and looking without one needs CAP_SYS_ADMIN"),
+        ));
+    }
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    nix::fcntl::open(MOUNT_POINT, flags, Mode::empty())
+        .map_err(|errno| gap("open", errno, format!("could not look into {MOUNT_POINT}")))
+}
+
+/// What a file of the mqueue file system says of its queue.
+fn object(name: &Text, stat: &FileStat) -> Object {
+    // The change time moves when the status is read, so it is no part of the identity.
+    let fingerprint = Fingerprint::Inode { dev: stat.st_dev, ino: stat.st_ino, ctime: 0, ctime_nsec: 0 };
+    let mut object = Object::new(reference(name), Family::Posix, fingerprint);
+    devshm::permissions(&mut object, stat);
+    object.facts.push("mtime", Value::Time(stat.st_mtime));
+    object
+}
+
+/// Attributes and status, from a descriptor that is a queue and a file at once.
+fn inside(object: &mut Object, queue: &OwnedFd) {
+    let facts = &mut object.facts;
+    let count = |n: libc::c_long| Value::Count(u64::try_from(n).unwrap_or(0));
+    match sys::mq_attr(queue) {
+        Ok(attr) => {
+            facts.push("messages", count(attr.mq_curmsgs));
+            facts.push("max_messages", count(attr.mq_maxmsg));
+            facts.push("message_size", Value::Size(u64::try_from(attr.mq_msgsize).unwrap_or(0)));
+        }
+        Err(errno) => hide(object, "mq_getattr", errno),
+    }
+    status(object, queue);
+}
+
+/// The text of a queue's file: `QSIZE:7  NOTIFY:0  SIGNO:10  NOTIFY_PID:27180` (mqueue_read_file).
+fn status(object: &mut Object, queue: &OwnedFd) {
+    let mut text = [0; 128];
+    let got = match nix::sys::uio::pread(queue, &mut text, 0) {
+        Ok(got) => got,
+        Err(errno) => {
+            object.facts.set("bytes", Seen::Hidden(Reason { call: "read", errno: errno as i32 }));
+            return;
+        }
+    };
+    let words = String::from_utf8_lossy(&text[..got]).into_owned();
+    let field = |name: &str| {
+        words.split_ascii_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix(':')?.parse::<u64>().ok())
+    };
+    let facts = &mut object.facts;
+    facts.set("bytes", field("QSIZE").map(Value::Size).into());
+    let pid = field("NOTIFY_PID").and_then(|pid| i32::try_from(pid).ok()).unwrap_or(0);
+    if pid == 0 {
+        return;
+    }
+    let how = match field("NOTIFY") {
+        Some(0) => "signal",
+        Some(1) => "none",
+        Some(2) => "thread",
+        _ => "unknown",
+    };
+    facts.set("notify", Seen::Is(Value::Word(how)));
+    facts.set("notify_pid", Seen::Is(Value::Pid(pid)));
+    if how == "signal" {
+        facts.set("notify_signal", field("SIGNO").map(Value::Count).into());
+    }
+}
+
+/// We may not look inside: what is known stays, the rest is named with its reason.
+fn hide(object: &mut Object, call: &'static str, errno: Errno) {
+    for key in ["messages", "bytes", "max_messages", "message_size"] {
+        object.facts.set(key, Seen::Hidden(Reason { call, errno: errno as i32 }));
+    }
+}
+
+fn look(directory: &OwnedFd, file: &CStr) -> nix::Result<Object> {
+    let stat = fstatat(directory, file, AtFlags::AT_SYMLINK_NOFOLLOW)?;
+    let mut name = b"/".to_vec();
+    name.extend_from_slice(file.to_bytes());
+    let mut object = object(&Text::from(name), &stat);
+    match openat(directory, file, OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty()) {
+        Ok(queue) => inside(&mut object, &queue),
+        Err(Errno::ENOENT) => return Err(Errno::ENOENT),
+        Err(errno) => hide(&mut object, "open", errno),
+    }
+    Ok(object)
+}
+
+impl Mechanism for PosixMsgq {
+    fn kind(&self) -> Kind {
+        Kind::Msgq
+    }
+
+    fn takes(&self, id: &Ident) -> bool {
+        matches!(id, Ident::Name(_))
+    }
+
+    fn scan(&self, needs: Needs) -> Found {
+        let mut found = Found::default();
+        let directory = match directory() {
+            Ok(directory) => directory,
+            Err(gap) => {
+                found.gaps.push(gap);
+                return found;
+            }
+        };
+        let entries = match Dir::openat(&directory, ".", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()) {
+            Ok(entries) => entries,
+            Err(errno) => {
+                found.gaps.push(Gap {
+                    subject: "POSIX message queues".to_owned(),
+                    field: None,
+                    reason: Reason { call: "readdir", errno: errno as i32 },
+                    note: None,
+                });
+                return found;
+            }
+        };
+        for entry in entries.into_iter().flatten() {
+            let file = entry.file_name();
+            if matches!(file.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            // A queue that vanished in between is not an error.
+            if let Ok(mut object) = look(&directory, file) {
+                if needs.has(Needs::PROCESSES) {
+                    processes(&mut object);
+                }
+                found.objects.push(object);
+            }
+        }
+        found
+    }
+
+    fn find(&self, id: &Ident, needs: Needs) -> Result<Object> {
+        let name = name_of(id)?;
+        let mut object = match sys::mq_open(&c_name(name)?, libc::O_RDONLY, 0, None) {
+            Ok(queue) => {
+                let stat = fstat(&queue).map_err(|errno| failed("fstat", errno, &reference(name)))?;
+                let mut object = object(name, &stat);
+                inside(&mut object, &queue);
+                object
+            }
+            // It is there, and we may not read it: its entry in the directory is still to be seen.
+            Err(Errno::EACCES) => {
+                let directory = directory().map_err(|_| failed("mq_open", Errno::EACCES, &reference(name)))?;
+                let file = CString::new(&name.raw()[1..]).map_err(|_| failed("mq_open", Errno::EINVAL, &reference(name)))?;
+                look(&directory, &file).map_err(|errno| failed("mq_open", errno, &reference(name)))?
+            }
+            Err(errno) => return Err(failed("mq_open", errno, &reference(name))),
+        };
+        if needs.has(Needs::PROCESSES) {
+            processes(&mut object);
+        }
+        if needs.has(Needs::CONTENTS) {
+            // There is no call that reads a POSIX message without taking it.
+            object.facts.set("first_messages", Seen::Absent);
+        }
+        Ok(object)
+    }
+
+    fn create(&self, id: Option<&Ident>, spec: &Spec) -> Result<Created> {
+        let What::Channel { max_bytes, max_messages, message_size } = spec.what else {
+            unreachable!("a queue is made from the shape of a channel")
+        };
+        let name = match id {
+            Some(id) => name_of(id)?,
+            None => return Err(Error::refused("msgq", Status::Usage, "a POSIX queue needs a name")),
+        };
+        let reference = reference(name);
+        if max_bytes.is_some() {
+            return Err(Error::refused(&reference, Status::Usage, "a POSIX queue is bounded by messages and their size, not in bytes")
+                .hinting("use --max-messages and --message-size"));
+        }
+        let shape = match (max_messages, message_size) {
+            (None, None) => None,
+            (messages, size) => {
+                let default = |name| sysctl::number(name).unwrap_or(10);
+                let number = |n: u64| i64::try_from(n).map_err(|_| Error::new("mq_open", Errno::EINVAL, &reference));
+                Some((
+                    number(messages.unwrap_or_else(|| default("fs.mqueue.msg_default")))?,
+                    number(size.unwrap_or_else(|| default("fs.mqueue.msgsize_default")))?,
+                ))
+            }
+        };
+        let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL;
+        match sys::mq_open(&c_name(name)?, flags, spec.permissions(), shape) {
+            Ok(_) => Ok(Created { reference, new: true }),
+            Err(Errno::EEXIST) if spec.exist_ok => {
+                // That it is there is enough, even if we may not open it.
+                Ok(Created { reference, new: false })
+            }
+            Err(errno @ Errno::EINVAL) => {
+                let cause = match shape {
+                    Some((messages, size)) => format!("a queue of {messages} messages of {size} bytes is not permitted"),
+                    None => String::new(),
+                };
+                Err(Error::new("mq_open", errno, &reference).because(cause).with_status(Status::Limit))
+            }
+            Err(errno) => Err(failed("mq_open", errno, &reference)),
+        }
+    }
+
+    fn open(&self, id: &Ident, access: Access) -> Result<Opened> {
+        let name = name_of(id)?;
+        let flags = match access {
+            Access::Read => libc::O_RDONLY,
+            Access::Write => libc::O_WRONLY,
+            Access::Both => libc::O_RDWR,
+        };
+        let queue = open_queue(name, flags)?;
+        let reference = reference(name);
+        let attr = sys::mq_attr(&queue).map_err(|errno| failed("mq_getattr", errno, &reference))?;
+        let message_size = usize::try_from(attr.mq_msgsize).unwrap_or(0);
+        Ok(Opened::Channel(Box::new(Queue { queue, reference, message_size, put_back: None, name: name.clone() })))
+    }
+
+    fn usage(&self, object: &Object) -> Seen<Usage> {
+        let Some(name) = object.name() else { return Seen::Skipped };
+        let hidden = |call, errno: Errno| Seen::Hidden(Reason { call, errno: errno as i32 });
+        let queue = match c_name(name).map(|name| sys::mq_open(&name, libc::O_RDONLY, 0, None)) {
+            Ok(Ok(queue)) => queue,
+            Ok(Err(errno)) => return hidden("mq_open", errno),
+            Err(_) => return Seen::Skipped,
+        };
+        match lease::is_open_elsewhere(&queue) {
+            Ok(true) => Seen::Is(Usage::Somebody("a process has it open".to_owned())),
+            Ok(false) => Seen::Is(Usage::Nobody),
+            Err(errno) => hidden("fcntl", errno),
+        }
+    }
+
+    fn remove(&self, object: &Object) -> Result<Option<String>> {
+        let name = object.name().ok_or_else(|| Error::new("mq_unlink", Errno::EINVAL, &object.reference))?;
+        let now = self.find(&Ident::Name(name.clone()), Needs::SCAN)?;
+        if now.fingerprint != object.fingerprint {
+            return Err(replaced(&object.reference));
+        }
+        sys::mq_unlink(&c_name(name)?).map_err(|errno| {
+            crate::mech::sysv::denied(failed("mq_unlink", errno, &object.reference), Some(object))
+        })?;
+        Ok(match (now.number("messages"), now.number("bytes")) {
+            (None | Some(0), _) => None,
+            (Some(1), bytes) => Some(format!("1 message of {} bytes was in it", bytes.unwrap_or(0))),
+            (Some(n), bytes) => Some(format!("{n} messages of {} bytes together were in it", bytes.unwrap_or(0))),
+        })
+    }
+
+    fn set(&self, object: &Object, change: &Change) -> Result<()> {
+        let name = object.name().ok_or_else(|| Error::new("mq_open", Errno::EINVAL, &object.reference))?;
+        if change.max_bytes.is_some() {
+            return Err(unsupported(&object.reference, "the capacity of a POSIX queue is fixed when it is made", ""));
+        }
+        // Any of its rights gives the owner a descriptor to change it through.
+        let queue = open_queue(name, libc::O_RDONLY)
+            .or_else(|_| open_queue(name, libc::O_WRONLY))
+            .map_err(|error| crate::mech::sysv::denied(error, Some(object)))?;
+        devshm::change(&object.reference, change, |mode| fchmod(&queue, mode), |uid, gid| nix::unistd::fchown(&queue, uid, gid))
+            .map_err(|error| crate::mech::sysv::denied(error, Some(object)))
+    }
+
+    fn limits(&self) -> Vec<Limit> {
+        let limit = |name, help, unit, limit, used, setting| Limit {
+            kind: Kind::Msgq,
+            family: Family::Posix,
+            name,
+            help,
+            limit,
+            used,
+            unit,
+            setting,
+        };
+        let sysctl = |setting| sysctl::number(setting).into();
+        let found = self.scan(Needs::SCAN);
+        let blind = found.gaps.first().map(|gap| gap.reason);
+        let used = |n: u64| blind.map_or(Seen::Is(n), Seen::Hidden);
+        let me = nix::unistd::getuid().as_raw();
+        let charged = found.objects.iter().filter(|queue| queue.uid.known() == Some(&me)).filter_map(|queue| {
+            let (messages, size) = (queue.number("max_messages")?, queue.number("message_size")?);
+            Some(messages.saturating_mul(size.saturating_add(MESSAGE_OVERHEAD)))
+        });
+        let rlimit = match nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_MSGQUEUE) {
+            Ok((soft, _)) if soft != libc::RLIM_INFINITY => Seen::Is(soft),
+            _ => Seen::Absent,
+        };
+        vec![
+            limit("queues_max", "queues in this IPC namespace", Unit::Objects, sysctl("fs.mqueue.queues_max"), used(found.objects.len() as u64), "fs.mqueue.queues_max"),
+            limit("msg_max", "messages that one queue may hold", Unit::Objects, sysctl("fs.mqueue.msg_max"), Seen::Absent, "fs.mqueue.msg_max"),
+            limit("msgsize_max", "bytes of one message", Unit::Bytes, sysctl("fs.mqueue.msgsize_max"), Seen::Absent, "fs.mqueue.msgsize_max"),
+            limit("RLIMIT_MSGQUEUE", "bytes of all queues of this user, maxmsg*(msgsize+96) each", Unit::Bytes, rlimit, used(charged.sum()), "ulimit -q"),
+        ]
+    }
+}
+
+fn processes(object: &mut Object) {
+    let list = match object.pid("notify_pid") {
+        Some(pid) => vec![process_record("notified", pid, None, false)],
+        None => Vec::new(),
+    };
+    object.facts.set("processes", Seen::Is(Value::List(list)));
+}
+
+/// An open queue.
+struct Queue {
+    queue: OwnedFd,
+    reference: ObjectRef,
+    message_size: usize,
+    /// Opened for writing when a message must be put back into a queue that was opened to read.
+    put_back: Option<OwnedFd>,
+    name: Text,
+}
+
+/// The moment of CLOCK_REALTIME at which the wait is over, as the timed calls want it. The waiter's
+/// own timer runs on the monotonic clock, so a clock that is set back does not lengthen the wait.
+fn until(waiter: &Waiter) -> Option<libc::timespec> {
+    if waiter.never() {
+        return Some(libc::timespec { tv_sec: 0, tv_nsec: 0 });
+    }
+    let left = waiter.left()?;
+    let now = clock_gettime(ClockId::CLOCK_REALTIME).ok()?;
+    let at = std::time::Duration::from(now).checked_add(left)?;
+    Some(timespec(at))
+}
+
+impl Queue {
+    fn fail(&self, stop: Stop, call: &'static str, empty: &'static str, waiter: &Waiter) -> Error {
+        match stop {
+            Stop::TimedOut if waiter.never() => Error::new(call, Errno::EAGAIN, &self.reference).because(empty),
+            Stop::Errno(errno) => failed(call, errno, &self.reference),
+            stop => stopped(stop, call, &self.reference),
+        }
+    }
+}
+
+impl Channel for Queue {
+    fn tag(&self, kind: Option<i64>, priority: Option<u32>) -> Result<Tag> {
+        if kind.is_some() {
+            return Err(Error::refused(&self.reference, Status::Usage, "a POSIX message has a priority, not a type")
+                .hinting("use --priority N"));
+        }
+        match priority.unwrap_or(0) {
+            priority @ 0..=32767 => Ok(Tag::Priority(priority)),
+            priority => Err(Error::refused(&self.reference, Status::Usage, format!("priority {priority} is over 32767"))),
+        }
+    }
+
+    fn send(&mut self, message: &[u8], tag: Tag, waiter: &Waiter) -> Result<()> {
+        let Tag::Priority(priority) = tag else { return Err(Error::new("mq_send", Errno::EINVAL, &self.reference)) };
+        let queue = self.put_back.as_ref().unwrap_or(&self.queue);
+        let sent = waiter.run(|| sys::mq_send(queue.as_fd(), message, priority, until(waiter)));
+        match sent {
+            // Opened to receive, and now a message has to go back.
+            Err(Stop::Errno(Errno::EBADF)) if self.put_back.is_none() => {
+                self.put_back = Some(open_queue(&self.name, libc::O_WRONLY)?);
+                self.send(message, tag, waiter)
+            }
+            Err(Stop::Errno(Errno::EMSGSIZE)) => Err(Error::new("mq_send", Errno::EMSGSIZE, &self.reference)
+                .because(format!("message is {} bytes, the queue takes at most {}", message.len(), self.message_size))),
+            sent => sent.map_err(|stop| self.fail(stop, "mq_send", "the queue is full", waiter)),
+        }
+    }
+
+    fn recv(&mut self, into: &mut Vec<u8>, pick: Pick, limit: Limits, waiter: &Waiter) -> Result<Tag> {
+        if pick != Pick::First {
+            return Err(Error::refused(&self.reference, Status::Usage, "a POSIX queue gives its messages by priority; none can be chosen by type"));
+        }
+        let most = limit.max_size.unwrap_or(usize::MAX);
+        if most < self.message_size && !limit.truncate {
+            return Err(Error::refused(
+                &self.reference,
+                Status::Limit,
+                format!("its messages may have {} bytes, and a POSIX queue cannot leave a longer one in place", self.message_size),
+            )
+            .hinting("raise --max-size, or cut messages with --truncate"));
+        }
+        let start = into.len();
+        into.resize(start + self.message_size, 0);
+        let got = waiter.run(|| sys::mq_recv(&self.queue, &mut into[start..], until(waiter)));
+        match got {
+            Ok((length, priority)) => {
+                into.truncate(start + length.min(most));
+                Ok(Tag::Priority(priority))
+            }
+            Err(stop) => {
+                into.truncate(start);
+                Err(self.fail(stop, "mq_receive", "the queue is empty", waiter))
+            }
+        }
+    }
+
+    fn peek(&mut self, _: u64, _: &mut Vec<u8>) -> Result<Option<Tag>> {
+        Err(unsupported(
+            &self.reference,
+            "the kernel has no call that reads a POSIX message without taking it",
+            "`ipcx show` tells how many there are; a System V queue can be peeked",
+        ))
+    }
+
+    fn generation(&self) -> Result<(u64, i64, i64, i32)> {
+        let attr = sys::mq_attr(&self.queue).map_err(|errno| failed("mq_getattr", errno, &self.reference))?;
+        let stat = fstat(&self.queue).map_err(|errno| failed("fstat", errno, &self.reference))?;
+        Ok((u64::try_from(attr.mq_curmsgs).unwrap_or(0), stat.st_mtime, stat.st_mtime_nsec, 0))
+    }
+}

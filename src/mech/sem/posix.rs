@@ -1,0 +1,416 @@
+//! POSIX named semaphores, sem_overview(7): small files in /dev/shm.
+//!
+//! glibc calls them `sem.NAME`, musl `NAME`, and their bytes differ. Both are decoded from the file,
+//! opened for reading only; operations want the layout of the C library that we are built with.
+
+use super::sys::{self, Semaphore};
+use crate::error::{Error, Result};
+use crate::exit::Status;
+use crate::mech::{
+    Access, Change, Counter, Created, Found, Limit, Mechanism, Op, Opened, Spec, Usage, What, devshm, stopped,
+    unsupported,
+};
+use crate::model::{Family, Ident, Kind, Needs, Object, ObjectRef, Reason, Seen, Text, Value};
+use crate::sys::file;
+use crate::sys::waiter::{Stop, Waiter};
+use nix::dir::Dir;
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::{FileStat, Mode};
+use std::ffi::CString;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::PathBuf;
+
+pub struct PosixSem;
+
+/// How long a semaphore is in both C libraries on 64-bit machines.
+const LENGTH: usize = 32;
+const PREFIX: &str = "sem.";
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Layout {
+    Glibc,
+    Musl,
+}
+
+impl Layout {
+    fn word(self) -> &'static str {
+        match self {
+            Layout::Glibc => "glibc",
+            Layout::Musl => "musl",
+        }
+    }
+
+    fn prefix(self) -> &'static str {
+        match self {
+            Layout::Glibc => PREFIX,
+            Layout::Musl => "",
+        }
+    }
+
+    const OURS: Layout = if cfg!(target_env = "musl") { Layout::Musl } else { Layout::Glibc };
+}
+
+/// Value and waiters of a semaphore's bytes; `None` when they are not one.
+///
+/// glibc (nptl, struct new_sem): the value in the low half of a 64-bit word and the waiters in the
+/// high half, then the private flag, 0x80 for a shared one. musl (sem_init.c): the value with the
+/// top bit as "there are waiters", the waiters, and 0 for a shared one; the rest is not used.
+fn decode(bytes: &[u8], layout: Layout) -> Option<(u64, u64)> {
+    let bytes: &[u8; LENGTH] = bytes.try_into().ok()?;
+    let word = |at: usize| bytes[at..at + 4].try_into().map(u32::from_ne_bytes).unwrap_or(0);
+    let (value, waiters) = match layout {
+        Layout::Glibc => (word(0), word(4)),
+        Layout::Musl => (word(0) & 0x7fff_ffff, word(4)),
+    };
+    let plausible = match layout {
+        // An unnamed, private semaphore has 0 there; in a file it is always shared.
+        Layout::Glibc => word(8) == 0x80 && value <= 0x7fff_ffff,
+        Layout::Musl => word(8) == 0 && bytes[12..].iter().all(|byte| *byte == 0) && waiters < 1 << 22,
+    };
+    plausible.then_some((value.into(), waiters.into()))
+}
+
+/// Whether a regular file in /dev/shm is a named semaphore and no shared memory.
+///
+/// A musl semaphore has no name of its own: it is a file of 32 bytes that reads as one and was
+/// written to, which a region fresh from ftruncate(2) was not.
+pub fn is_semaphore(directory: &Dir, name: &[u8], stat: &FileStat) -> bool {
+    if name.starts_with(PREFIX.as_bytes()) {
+        return usize::try_from(stat.st_size).is_ok_and(|size| size <= LENGTH);
+    }
+    usize::try_from(stat.st_size) == Ok(LENGTH)
+        && stat.st_blocks > 0
+        && read(directory, name).is_ok_and(|bytes| decode(&bytes, Layout::Musl).is_some())
+}
+
+fn read(directory: &Dir, name: &[u8]) -> nix::Result<Vec<u8>> {
+    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let fd = openat(directory, file::path(name), flags, Mode::empty())?;
+    devshm::head(&fd, LENGTH)
+}
+
+fn reference(name: &Text) -> ObjectRef {
+    ObjectRef { kind: Kind::Sem, id: Ident::Name(name.clone()) }
+}
+
+fn name_of(id: &Ident) -> Result<&Text> {
+    match id {
+        Ident::Name(name) => Ok(name),
+        _ => Err(Error::new("sem_open", Errno::EINVAL, "")),
+    }
+}
+
+/// The file of a semaphore, and whose layout it has: glibc's if there is one of that name.
+fn locate(name: &Text) -> Result<(PathBuf, Layout, FileStat)> {
+    for layout in [Layout::Glibc, Layout::Musl] {
+        let path = devshm::path(layout.prefix(), name);
+        match devshm::stat(&path) {
+            Ok(stat) if !devshm::is_regular(&stat) => {
+                if layout == Layout::Glibc {
+                    let cause = format!("{} is {}, not a semaphore", path.display(), devshm::type_of(&stat));
+                    return Err(Error::refused(reference(name), Status::Failed, cause));
+                }
+            }
+            Ok(stat) if layout == Layout::Glibc || usize::try_from(stat.st_size) == Ok(LENGTH) => {
+                return Ok((path, layout, stat));
+            }
+            Ok(_) | Err(Errno::ENOENT | Errno::ENAMETOOLONG) => {}
+            Err(errno) => return Err(devshm::failed("sem_open", errno, &reference(name))),
+        }
+    }
+    Err(devshm::failed("sem_open", Errno::ENOENT, &reference(name)))
+}
+
+fn object(name: &Text, layout: Layout, stat: &FileStat, bytes: nix::Result<Vec<u8>>) -> Object {
+    let mut object = devshm::object(reference(name), Family::Posix, stat);
+    object.facts.push("nsems", Value::Count(1));
+    object.facts.push("layout", Value::Word(layout.word()));
+    devshm::times(&mut object, stat);
+    let state = match bytes {
+        Ok(bytes) => decode(&bytes, layout).ok_or(Reason { call: "decode", errno: libc::EBADMSG }),
+        Err(errno) => Err(Reason { call: "open", errno: errno as i32 }),
+    };
+    let (value, waiters) = match state {
+        Ok((value, waiters)) => (Seen::Is(value), Seen::Is(waiters)),
+        Err(reason) => (Seen::Hidden(reason), Seen::Hidden(reason)),
+    };
+    object.facts.set("value", value.map(Value::Count));
+    object.facts.set("waiters", waiters.map(Value::Count));
+    object
+}
+
+fn details(object: &mut Object, path: &std::path::Path, needs: Needs) {
+    if needs.has(Needs::STAT) {
+        let usage = devshm::usage(path);
+        object.facts.set("in_use", usage.map(|usage| Value::Flag(usage != Usage::Nobody)));
+    }
+    if needs.has(Needs::CONTENTS) {
+        let waiters = object.number("waiters");
+        let members = match object.facts.get("value") {
+            Some(Seen::Is(Value::Count(value))) => {
+                Seen::Is(Value::List(vec![super::record(0, *value, waiters.into(), Seen::Absent, Seen::Absent)]))
+            }
+            Some(Seen::Hidden(reason)) => Seen::Hidden(*reason),
+            _ => Seen::Absent,
+        };
+        object.facts.set("semaphores", members);
+    }
+    if needs.has(Needs::PROCESSES) {
+        object.facts.set("processes", Seen::Is(Value::List(Vec::new())));
+    }
+}
+
+impl Mechanism for PosixSem {
+    fn kind(&self) -> Kind {
+        Kind::Sem
+    }
+
+    fn takes(&self, id: &Ident) -> bool {
+        matches!(id, Ident::Name(_))
+    }
+
+    fn scan(&self, needs: Needs) -> Found {
+        let mut found = Found::default();
+        let objects = &mut found.objects;
+        // That /dev/shm cannot be looked at is said once, by shared memory, when both are listed.
+        devshm::each(&mut found.gaps, |directory, file, stat| {
+            if !is_semaphore(directory, file, stat) {
+                return;
+            }
+            let (layout, bare) = match file.strip_prefix(PREFIX.as_bytes()) {
+                Some(bare) => (Layout::Glibc, bare),
+                None => (Layout::Musl, file),
+            };
+            let mut name = b"/".to_vec();
+            name.extend_from_slice(bare);
+            let name = Text::from(name);
+            let mut object = object(&name, layout, stat, read(directory, file));
+            details(&mut object, &devshm::path(layout.prefix(), &name), needs);
+            objects.push(object);
+        });
+        found
+    }
+
+    fn find(&self, id: &Ident, needs: Needs) -> Result<Object> {
+        let name = name_of(id)?;
+        let (path, layout, stat) = locate(name)?;
+        let bytes = file::open_plain(&path, OFlag::O_RDONLY).and_then(|(fd, _)| devshm::head(&fd, LENGTH));
+        let mut object = object(name, layout, &stat, bytes);
+        details(&mut object, &path, needs);
+        Ok(object)
+    }
+
+    fn create(&self, id: Option<&Ident>, spec: &Spec) -> Result<Created> {
+        let What::Counter { values } = &spec.what else { unreachable!("semaphores are made from the shape of a counter") };
+        let name = match id {
+            Some(id) => name_of(id)?,
+            None => return Err(Error::refused("sem", Status::Usage, "a POSIX semaphore needs a name")),
+        };
+        let reference = reference(name);
+        let [value] = values[..] else {
+            let cause = format!("a POSIX semaphore is one counter, {} were asked for", values.len());
+            return Err(Error::refused(&reference, Status::Usage, cause).hinting("a System V set can have several"));
+        };
+        if value > 0x7fff_ffff {
+            let cause = format!("value {value} is over {} (SEM_VALUE_MAX)", 0x7fff_ffff);
+            return Err(Error::new("sem_open", Errno::ERANGE, &reference).because(cause));
+        }
+        let c_name = CString::new(name.raw()).map_err(|_| Error::new("sem_open", Errno::EINVAL, &reference))?;
+        match sys::create(&c_name, spec.permissions(), value) {
+            Ok(()) => Ok(Created { reference, new: true }),
+            Err(Errno::EEXIST) if spec.exist_ok => {
+                locate(name)?;
+                Ok(Created { reference, new: false })
+            }
+            Err(errno) => Err(devshm::failed("sem_open", errno, &reference)),
+        }
+    }
+
+    fn open(&self, id: &Ident, _: Access) -> Result<Opened> {
+        let name = name_of(id)?;
+        let reference = reference(name);
+        let (path, layout, stat) = locate(name)?;
+        if layout != Layout::OURS {
+            let cause = format!(
+                "it is a semaphore of {}; this program is built with {}, whose semaphores differ",
+                layout.word(),
+                Layout::OURS.word()
+            );
+            return Err(unsupported(&reference, &cause, "it can be listed, shown and removed"));
+        }
+        let (fd, now) = file::open_plain(&path, OFlag::O_RDWR).map_err(|errno| {
+            let error = devshm::failed("sem_open", errno, &reference);
+            let object = (errno == Errno::EACCES).then(|| devshm::object(reference.clone(), Family::Posix, &stat));
+            if object.is_some() { crate::mech::sysv::denied(error, object.as_ref()) } else { error }
+        })?;
+        let whole = usize::try_from(now.st_size) == Ok(sys::SIZE)
+            && devshm::head(&fd, LENGTH).is_ok_and(|bytes| decode(&bytes, layout).is_some());
+        if !whole {
+            let cause = format!("{} is no semaphore: {} bytes of something else", path.display(), now.st_size);
+            return Err(unsupported(&reference, &cause, "a named semaphore is a file of 32 bytes that sem_open(3) made"));
+        }
+        let semaphore = Semaphore::map(fd.as_fd()).map_err(|errno| Error::new("mmap", errno, &reference))?;
+        Ok(Opened::Counter(Box::new(Named { semaphore, reference, _file: fd })))
+    }
+
+    fn usage(&self, object: &Object) -> Seen<Usage> {
+        match object.name().map(locate) {
+            Some(Ok((path, ..))) => devshm::usage(&path),
+            _ => Seen::Skipped,
+        }
+    }
+
+    fn remove(&self, object: &Object) -> Result<Option<String>> {
+        let name = object.name().ok_or_else(|| Error::new("sem_unlink", Errno::EINVAL, &object.reference))?;
+        let (path, ..) = locate(name)?;
+        devshm::remove(&path, object).map(|()| None)
+    }
+
+    fn set(&self, object: &Object, change: &Change) -> Result<()> {
+        let name = object.name().ok_or_else(|| Error::new("chmod", Errno::EINVAL, &object.reference))?;
+        let (path, ..) = locate(name)?;
+        devshm::set(&path, object, change)
+    }
+
+    fn limits(&self) -> Vec<Limit> {
+        // Named semaphores live in /dev/shm, whose space shared memory reports.
+        Vec::new()
+    }
+}
+
+/// An open named semaphore.
+struct Named {
+    semaphore: Semaphore,
+    reference: ObjectRef,
+    _file: OwnedFd,
+}
+
+impl Named {
+    fn fail(&self, stop: Stop, call: &'static str) -> Error {
+        match stop {
+            Stop::Errno(Errno::EAGAIN) => {
+                Error::new(call, Errno::EAGAIN, &self.reference).because("it would have to wait")
+            }
+            Stop::Errno(Errno::EOVERFLOW) => {
+                Error::new(call, Errno::EOVERFLOW, &self.reference).because("its value would be over 2147483647 (SEM_VALUE_MAX)")
+            }
+            stop => stopped(stop, call, &self.reference),
+        }
+    }
+
+    fn posts(&self, amount: u16) -> Result<()> {
+        for _ in 0..amount {
+            self.semaphore.post().map_err(|errno| self.fail(Stop::Errno(errno), "sem_post"))?;
+        }
+        Ok(())
+    }
+}
+
+impl Counter for Named {
+    fn len(&self) -> u16 {
+        1
+    }
+
+    fn wait(&mut self, index: u16, amount: u16, waiter: &Waiter) -> Result<()> {
+        self.check(index)?;
+        for taken in 0..amount {
+            let wait = || {
+                if waiter.never() {
+                    self.semaphore.try_wait()
+                } else {
+                    self.semaphore.wait(if waiter.forever() { None } else { waiter.left() })
+                }
+            };
+            waiter.run(wait).map_err(|stop| {
+                // One call takes one: what was taken so far is given back.
+                let _ = self.posts(taken);
+                self.fail(stop, "sem_wait")
+            })?;
+        }
+        Ok(())
+    }
+
+    fn post(&mut self, index: u16, amount: u16) -> Result<()> {
+        self.check(index)?;
+        self.posts(amount)
+    }
+
+    fn operate(&mut self, _: &[Op], _: &Waiter) -> Result<()> {
+        Err(unsupported(
+            &self.reference,
+            "a POSIX semaphore has no arrays of operations and cannot be waited on to become zero",
+            "use `sem wait` and `sem post`, or a System V set",
+        ))
+    }
+
+    fn set(&mut self, values: &[(u16, u32)]) -> Result<()> {
+        for (index, target) in values {
+            self.check(*index)?;
+            if *target > 0x7fff_ffff {
+                let cause = format!("value {target} is over {} (SEM_VALUE_MAX)", 0x7fff_ffff);
+                return Err(Error::new("sem_post", Errno::ERANGE, &self.reference).because(cause));
+            }
+            let failed = |errno| self.fail(Stop::Errno(errno), "sem_post");
+            // There is no call that sets it: step towards the value, as long as others do not undo it.
+            loop {
+                let value = self.semaphore.value().map_err(failed)?;
+                match value.cmp(target) {
+                    std::cmp::Ordering::Less => self.semaphore.post().map_err(failed)?,
+                    std::cmp::Ordering::Greater => match self.semaphore.try_wait() {
+                        Ok(()) | Err(Errno::EAGAIN | Errno::EINTR) => {}
+                        Err(errno) => return Err(failed(errno)),
+                    },
+                    std::cmp::Ordering::Equal => break,
+                }
+                if let Some(signal) = crate::sys::waiter::caught() {
+                    return Err(Error::interrupted("sem_post", signal, &self.reference));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn undoes(&self) -> bool {
+        false
+    }
+
+    fn check(&self, index: u16) -> Result<()> {
+        if index == 0 {
+            return Ok(());
+        }
+        Err(Error::refused(&self.reference, Status::NoSuch, format!("it has no semaphore {index}; a POSIX semaphore is one")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(words: [u32; 3]) -> Vec<u8> {
+        let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+        bytes.resize(LENGTH, 0);
+        bytes
+    }
+
+    #[test]
+    fn a_glibc_semaphore_has_its_waiters_in_the_high_half() {
+        assert_eq!(decode(&bytes([5, 2, 0x80]), Layout::Glibc), Some((5, 2)));
+        assert_eq!(decode(&bytes([5, 2, 0]), Layout::Glibc), None);
+    }
+
+    #[test]
+    fn a_musl_semaphore_marks_waiters_in_the_top_bit() {
+        assert_eq!(decode(&bytes([0x8000_0000, 1, 0]), Layout::Musl), Some((0, 1)));
+        assert_eq!(decode(&bytes([7, 0, 0]), Layout::Musl), Some((7, 0)));
+        assert_eq!(decode(&[b'x'; LENGTH], Layout::Musl), None);
+    }
+
+    #[test]
+    fn short_and_empty_files_are_no_semaphores() {
+        for length in [0, 1, 16, 31, 33] {
+            assert_eq!(decode(&vec![0; length], Layout::Glibc), None);
+            assert_eq!(decode(&vec![0; length], Layout::Musl), None);
+        }
+    }
+}

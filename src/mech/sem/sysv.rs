@@ -1,0 +1,393 @@
+//! System V semaphore sets, svipc(7).
+
+use super::sys;
+use crate::error::{Error, Result};
+use crate::exit::Status;
+use crate::mech::{
+    Access, Change, Counter, Created, Found, Limit, Mechanism, Op, Opened, Spec, Unit, Usage, What, by_number,
+    process_record, replaced, stopped, sysv,
+};
+use crate::model::{Family, Fingerprint, Ident, Kind, Needs, Object, ObjectRef, Reason, Seen, Value};
+use crate::proc::{sysctl, sysvipc};
+use crate::sys::waiter::{Stop, Waiter};
+use nix::errno::Errno;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+pub struct SysvSem;
+
+/// The highest value, SEMVMX in include/uapi/linux/sem.h.
+const SEMVMX: u16 = 32767;
+/// How long a set without a first operation counts as one that is still being made.
+const IN_THE_MAKING: Duration = Duration::from_secs(2);
+
+fn reference(id: i32) -> ObjectRef {
+    sysv::reference(Kind::Sem, id)
+}
+
+fn resolve(id: &Ident) -> Result<i32> {
+    let Some(key) = sysv::key(Kind::Sem, id)? else {
+        return match id {
+            Ident::Id(id) => Ok(*id),
+            _ => Err(Error::new("semget", Errno::EINVAL, "")),
+        };
+    };
+    sys::get(key, 0, 0).map_err(|errno| sysv::failed("semget", errno, &ObjectRef { kind: Kind::Sem, id: id.clone() }))
+}
+
+fn stat(id: i32) -> Result<libc::semid_ds> {
+    sys::stat(id).map_err(|errno| sysv::failed("semctl", errno, &reference(id)))
+}
+
+fn from_row(row: &sysvipc::Sem) -> Object {
+    let mut object = sysv::object(Kind::Sem, &row.perm, row.ctime, 6);
+    object.facts.push("nsems", Value::Count(row.nsems));
+    object.facts.set("otime", sysv::time(row.otime));
+    sysv::creator(&mut object, &row.perm, row.ctime);
+    object
+}
+
+/// The set as IPC_STAT gives it, in the shape of a line of /proc/sysvipc/sem.
+fn row(id: i32, set: &libc::semid_ds) -> sysvipc::Sem {
+    // The widths of these members differ between C libraries.
+    #[allow(clippy::unnecessary_cast, clippy::useless_conversion)]
+    sysvipc::Sem {
+        perm: sysv::perm(id, &set.sem_perm),
+        nsems: set.sem_nsems as u64,
+        otime: i64::from(set.sem_otime),
+        ctime: i64::from(set.sem_ctime),
+    }
+}
+
+fn count(set: &libc::semid_ds) -> u16 {
+    // SEMMSL cannot be over 65535: the index in struct sembuf has 16 bits.
+    #[allow(clippy::useless_conversion)]
+    u16::try_from(set.sem_nsems).unwrap_or(u16::MAX)
+}
+
+impl Mechanism for SysvSem {
+    fn kind(&self) -> Kind {
+        Kind::Sem
+    }
+
+    fn takes(&self, id: &Ident) -> bool {
+        sysv::takes(id)
+    }
+
+    fn scan(&self, needs: Needs) -> Found {
+        let mut found = Found::default();
+        let rows = sysv::table("sem", sysvipc::sem, &mut found.gaps);
+        found.objects.reserve_exact(rows.len());
+        for row in &rows {
+            let mut object = from_row(row);
+            details(&mut object, needs);
+            found.objects.push(object);
+        }
+        found
+    }
+
+    fn find(&self, id: &Ident, needs: Needs) -> Result<Object> {
+        let id = resolve(id)?;
+        let mut object = from_row(&row(id, &stat(id)?));
+        details(&mut object, needs);
+        Ok(object)
+    }
+
+    fn create(&self, id: Option<&Ident>, spec: &Spec) -> Result<Created> {
+        let What::Counter { values } = &spec.what else { unreachable!("semaphores are made from the shape of a counter") };
+        let asked = id.map(|id| ObjectRef { kind: Kind::Sem, id: id.clone() });
+        let name = || asked.as_ref().map_or_else(|| "sem".to_owned(), ToString::to_string);
+        let values = values.iter().map(|value| small(*value, &name())).collect::<Result<Vec<u16>>>()?;
+        let key = match id {
+            None => libc::IPC_PRIVATE,
+            Some(Ident::Id(_)) => return Err(by_number(name())),
+            Some(id) => sysv::key(Kind::Sem, id)?.unwrap_or_default(),
+        };
+        let Ok(nsems) = u16::try_from(values.len()) else {
+            return Err(too_many(values.len(), &name()));
+        };
+        // Its values are set through operations, which want alter permission.
+        let first = spec.permissions() | 0o600;
+        match sys::get(key, nsems, libc::IPC_CREAT | libc::IPC_EXCL | first.cast_signed()) {
+            Ok(id) => {
+                initialise(id, &values, spec.permissions()).map_err(|errno| {
+                    let _ = sys::remove(id);
+                    Error::new("semop", errno, name())
+                })?;
+                Ok(Created { reference: reference(id), new: true })
+            }
+            Err(Errno::EEXIST) if spec.exist_ok => {
+                let id = resolve(id.unwrap_or(&Ident::Key(key)))?;
+                let there = ready(id)?;
+                if there < nsems {
+                    let cause = format!("it exists with {there} semaphores, {nsems} were asked for; an existing set is never changed");
+                    return Err(Error::refused(name(), Status::Exists, cause));
+                }
+                Ok(Created { reference: reference(id), new: false })
+            }
+            Err(Errno::EINVAL) => Err(too_many(values.len(), &name())),
+            Err(errno) => Err(Error::new("semget", errno, name())),
+        }
+    }
+
+    fn open(&self, id: &Ident, _: Access) -> Result<Opened> {
+        let id = resolve(id)?;
+        let count = count(&stat(id)?);
+        Ok(Opened::Counter(Box::new(Set { id, reference: reference(id), count })))
+    }
+
+    fn usage(&self, object: &Object) -> Seen<Usage> {
+        let Some(id) = object.id() else { return Seen::Skipped };
+        let nsems = object.number("nsems").and_then(|n| u16::try_from(n).ok()).unwrap_or(0);
+        let mut waiting = 0;
+        for index in 0..nsems {
+            for command in [libc::GETNCNT, libc::GETZCNT] {
+                match sys::one(id, index, command) {
+                    Ok(n) => waiting += n,
+                    Err(errno) => return Seen::Hidden(Reason { call: "semctl", errno: errno as i32 }),
+                }
+            }
+        }
+        Seen::Is(match waiting {
+            0 => Usage::Nobody,
+            1 => Usage::Somebody("1 process waits on it".to_owned()),
+            n => Usage::Somebody(format!("{n} processes wait on it")),
+        })
+    }
+
+    fn remove(&self, object: &Object) -> Result<Option<String>> {
+        let id = object.id().ok_or_else(|| Error::new("semctl", Errno::EINVAL, &object.reference))?;
+        let row = row(id, &stat(id)?);
+        let now = Fingerprint::Sysv { id, key: row.perm.key, cuid: row.perm.cuid, ctime: row.ctime };
+        if now != object.fingerprint {
+            return Err(replaced(&object.reference));
+        }
+        sys::remove(id)
+            .map(|()| None)
+            .map_err(|errno| sysv::denied(sysv::failed("semctl", errno, &object.reference), Some(object)))
+    }
+
+    fn set(&self, object: &Object, change: &Change) -> Result<()> {
+        let id = object.id().ok_or_else(|| Error::new("semctl", Errno::EINVAL, &object.reference))?;
+        let mut set = stat(id)?;
+        sysv::change(&mut set.sem_perm, change);
+        sys::set(id, &mut set)
+            .map_err(|errno| sysv::denied(sysv::failed("semctl", errno, &object.reference), Some(object)))
+    }
+
+    fn limits(&self) -> Vec<Limit> {
+        let info = sys::info();
+        let used = |part: fn((u64, u64)) -> u64| match info {
+            Ok(info) => Seen::Is(part(info)),
+            Err(errno) => Seen::Hidden(Reason { call: "semctl", errno: errno as i32 }),
+        };
+        let numbers = sysctl::numbers("kernel.sem").unwrap_or_default();
+        let limit = |name, help, at: usize, unit, used, setting| Limit {
+            kind: Kind::Sem,
+            family: Family::Sysv,
+            name,
+            help,
+            limit: numbers.get(at).copied().into(),
+            used,
+            unit,
+            setting,
+        };
+        vec![
+            limit("SEMMNI", "sets in this IPC namespace", 3, Unit::Objects, used(|(sets, _)| sets), "kernel.sem (4th number)"),
+            limit("SEMMNS", "semaphores in all sets", 1, Unit::Objects, used(|(_, sems)| sems), "kernel.sem (2nd number)"),
+            limit("SEMMSL", "semaphores in one set", 0, Unit::Objects, Seen::Absent, "kernel.sem (1st number)"),
+            limit("SEMOPM", "operations in one call", 2, Unit::Number, Seen::Absent, "kernel.sem (3rd number)"),
+            Limit {
+                limit: Seen::Is(SEMVMX.into()),
+                ..limit("SEMVMX", "value of a semaphore", 0, Unit::Number, Seen::Absent, "fixed in the kernel")
+            },
+        ]
+    }
+}
+
+fn too_many(count: usize, object: &str) -> Error {
+    let cause = if count == 0 { "a set has at least one semaphore".to_owned() } else { format!("a set of {count} semaphores is not permitted") };
+    Error::new("semget", Errno::EINVAL, object).because(cause).with_status(Status::Limit)
+}
+
+fn small(value: u32, object: impl std::fmt::Display) -> Result<u16> {
+    u16::try_from(value).ok().filter(|value| *value <= SEMVMX).ok_or_else(|| {
+        Error::new("semctl", Errno::ERANGE, object).because(format!("value {value} is over {SEMVMX} (SEMVMX)"))
+    })
+}
+
+/// Gives a new set its values and its first operation in one call, so that whoever waits for
+/// sem_otime (semget(2), NOTES) sees all values or none.
+fn initialise(id: i32, values: &[u16], mode: u32) -> nix::Result<()> {
+    let op = |index: usize, amount: u16| Op {
+        // There are at most as many as the set has, and values are at most SEMVMX.
+        index: u16::try_from(index).unwrap_or(u16::MAX),
+        amount: i16::try_from(amount).unwrap_or(i16::MAX),
+        undo: false,
+        nowait: true,
+    };
+    let mut ops: Vec<Op> = values.iter().enumerate().filter(|(_, value)| **value > 0).map(|(at, value)| op(at, *value)).collect();
+    if ops.is_empty() {
+        // "Wait until it is zero", which a new semaphore is.
+        ops.push(op(0, 0));
+    }
+    match sys::operate(id, &ops, true, None) {
+        // More values than operations fit into one call (SEMOPM): the values first, then the sign.
+        Err(Errno::E2BIG) => {
+            sys::set_all(id, values)?;
+            let last = ops.len() - 1;
+            let down = Op { amount: -ops[last].amount, ..ops[last] };
+            sys::operate(id, &[down, ops[last]], true, None)?;
+        }
+        result => result?,
+    }
+    if mode & 0o600 != 0o600 {
+        let mut set = sys::stat(id)?;
+        sysv::change(&mut set.sem_perm, &Change { mode: Some(mode), ..Change::default() });
+        sys::set(id, &mut set)?;
+    }
+    Ok(())
+}
+
+/// Waits until another process has given a set its first values: the other half of the handshake.
+/// A set that is older than a moment was made by something that knows no handshake.
+fn ready(id: i32) -> Result<u16> {
+    loop {
+        let set = stat(id)?;
+        let row = row(id, &set);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let age = now.saturating_sub(u64::try_from(row.ctime).unwrap_or(0));
+        if row.otime != 0 || age > IN_THE_MAKING.as_secs() {
+            return Ok(count(&set));
+        }
+        // The kernel wakes nobody when sem_otime changes, so there is nothing to block on.
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// What costs further calls: values, waiters, processes.
+fn details(object: &mut Object, needs: Needs) {
+    if !needs.has(Needs::CONTENTS) && !needs.has(Needs::PROCESSES) {
+        return;
+    }
+    let (Some(id), Some(nsems)) = (object.id(), object.number("nsems").and_then(|n| u16::try_from(n).ok())) else { return };
+    if needs.has(Needs::CONTENTS) {
+        object.facts.set("semaphores", match members(id, nsems) {
+            Ok(members) => Seen::Is(Value::List(members)),
+            Err(errno) => Seen::Hidden(Reason { call: "semctl", errno: errno as i32 }),
+        });
+    }
+    if needs.has(Needs::PROCESSES) {
+        let mut pids: Vec<u32> = (0..nsems).filter_map(|index| sys::one(id, index, libc::GETPID).ok()).filter(|pid| *pid != 0).collect();
+        pids.sort_unstable();
+        pids.dedup();
+        let otime = object.time("otime");
+        let records = pids.iter().filter_map(|pid| i32::try_from(*pid).ok());
+        // SETVAL and SETALL record a pid too, without touching sem_otime.
+        object.facts.set("processes", Seen::Is(Value::List(records.map(|pid| process_record("last operator", pid, otime, false)).collect())));
+    }
+}
+
+fn members(id: i32, nsems: u16) -> nix::Result<Vec<Value>> {
+    let values = sys::all(id, nsems)?;
+    let mut members = Vec::with_capacity(values.len());
+    for (index, value) in (0..).zip(values) {
+        members.push(super::record(
+            index.into(),
+            value.into(),
+            Seen::Is(sys::one(id, index, libc::GETNCNT)?.into()),
+            Seen::Is(sys::one(id, index, libc::GETZCNT)?.into()),
+            Seen::Is(sys::one(id, index, libc::GETPID)?.cast_signed()),
+        ));
+    }
+    Ok(members)
+}
+
+/// A set of semaphores.
+struct Set {
+    id: i32,
+    reference: ObjectRef,
+    count: u16,
+}
+
+impl Set {
+    fn fail(&self, call: &'static str, errno: Errno) -> Error {
+        let error = sysv::failed(call, errno, &self.reference);
+        match errno {
+            Errno::EACCES | Errno::EPERM => {
+                let object = stat(self.id).ok().map(|set| from_row(&row(self.id, &set)));
+                sysv::denied(error, object.as_ref())
+            }
+            Errno::ERANGE => error.because(format!("its value would be over {SEMVMX} (SEMVMX)")),
+            Errno::EAGAIN => error.because("it would have to wait"),
+            _ => error,
+        }
+    }
+
+    fn amount(&self, amount: u16) -> Result<i16> {
+        i16::try_from(amount).map_err(|_| {
+            Error::new("semop", Errno::ERANGE, &self.reference).because(format!("{amount} is over {SEMVMX} (SEMVMX)"))
+        })
+    }
+}
+
+impl Counter for Set {
+    fn len(&self) -> u16 {
+        self.count
+    }
+
+    fn wait(&mut self, index: u16, amount: u16, waiter: &Waiter) -> Result<()> {
+        let amount = -self.amount(amount)?;
+        self.operate(&[Op { index, amount, undo: false, nowait: false }], waiter)
+    }
+
+    fn post(&mut self, index: u16, amount: u16) -> Result<()> {
+        self.check(index)?;
+        let op = Op { index, amount: self.amount(amount)?, undo: false, nowait: false };
+        sys::operate(self.id, &[op], true, None).map_err(|errno| self.fail("semop", errno))
+    }
+
+    fn operate(&mut self, ops: &[Op], waiter: &Waiter) -> Result<()> {
+        for op in ops {
+            self.check(op.index)?;
+        }
+        let left = || if waiter.never() || waiter.forever() { None } else { waiter.left() };
+        waiter.run(|| sys::operate(self.id, ops, waiter.never(), left())).map_err(|stop| match stop {
+            // The kernel's own timeout is EAGAIN too.
+            Stop::Errno(Errno::EAGAIN) if waiter.over() => stopped(Stop::TimedOut, "semop", &self.reference),
+            Stop::Errno(Errno::E2BIG) => Error::new("semop", Errno::E2BIG, &self.reference)
+                .because(format!("{} operations are too many for one call", ops.len())),
+            Stop::Errno(errno) => self.fail("semop", errno),
+            stop => stopped(stop, "semop", &self.reference),
+        })
+    }
+
+    fn set(&mut self, values: &[(u16, u32)]) -> Result<()> {
+        let mut small_values = Vec::with_capacity(values.len());
+        for (index, value) in values {
+            self.check(*index)?;
+            small_values.push((*index, small(*value, &self.reference)?));
+        }
+        let whole = small_values.len() == usize::from(self.count)
+            && small_values.iter().enumerate().all(|(at, (index, _))| at == usize::from(*index));
+        if whole {
+            let all: Vec<u16> = small_values.iter().map(|(_, value)| *value).collect();
+            return sys::set_all(self.id, &all).map_err(|errno| self.fail("semctl", errno));
+        }
+        for (index, value) in small_values {
+            sys::set_one(self.id, index, value).map_err(|errno| self.fail("semctl", errno))?;
+        }
+        Ok(())
+    }
+
+    fn undoes(&self) -> bool {
+        true
+    }
+
+    fn check(&self, index: u16) -> Result<()> {
+        if index < self.count {
+            return Ok(());
+        }
+        let cause = format!("it has no semaphore {index}; the last one is {}", self.count.saturating_sub(1));
+        Err(Error::new("semop", Errno::EFBIG, &self.reference).because(cause).with_status(Status::NoSuch))
+    }
+}

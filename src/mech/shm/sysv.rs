@@ -1,0 +1,343 @@
+//! System V shared memory, svipc(7).
+
+use super::sys::{self, Memory};
+use crate::error::{Error, Result};
+use crate::exit::Status;
+use crate::mech::{
+    Access, Change, Created, Found, Huge, Limit, Mechanism, Opened, Region, Spec, Unit, Usage, What, by_number, process_record,
+    replaced, sysv, unsupported,
+};
+use crate::model::{Family, Fingerprint, Ident, Kind, Needs, Object, ObjectRef, Reason, Seen, Value};
+use crate::proc::{sysctl, sysvipc};
+use nix::errno::Errno;
+use std::os::fd::{AsFd as _, BorrowedFd};
+
+pub struct SysvShm;
+
+/// The kernel's flags above the permission bits (include/linux/shm.h).
+const SHM_DEST: u32 = 0o1000;
+const SHM_LOCKED: u32 = 0o2000;
+
+fn reference(id: i32) -> ObjectRef {
+    sysv::reference(Kind::Shm, id)
+}
+
+fn resolve(id: &Ident) -> Result<i32> {
+    let Some(key) = sysv::key(Kind::Shm, id)? else {
+        return match id {
+            Ident::Id(id) => Ok(*id),
+            _ => Err(Error::new("shmget", Errno::EINVAL, "")),
+        };
+    };
+    sys::get(key, 0, 0).map_err(|errno| sysv::failed("shmget", errno, &ObjectRef { kind: Kind::Shm, id: id.clone() }))
+}
+
+fn stat(id: i32) -> Result<libc::shmid_ds> {
+    sys::stat(id).map_err(|errno| sysv::failed("shmctl", errno, &reference(id)))
+}
+
+fn from_row(row: &sysvipc::Shm) -> Object {
+    let mut object = sysv::object(Kind::Shm, &row.perm, row.ctime, 14);
+    let facts = &mut object.facts;
+    facts.push("size", Value::Size(row.size));
+    facts.push("nattch", Value::Count(row.nattch));
+    let status = match (row.perm.mode & SHM_DEST != 0, row.perm.mode & SHM_LOCKED != 0) {
+        (true, true) => Seen::Is(Value::Word("dest,locked")),
+        (true, false) => Seen::Is(Value::Word("dest")),
+        (false, true) => Seen::Is(Value::Word("locked")),
+        (false, false) => Seen::Absent,
+    };
+    facts.set("status", status);
+    facts.push("cpid", Value::Pid(row.cpid));
+    facts.push("lpid", Value::Pid(row.lpid));
+    facts.set("atime", sysv::time(row.atime));
+    facts.set("dtime", sysv::time(row.dtime));
+    sysv::creator(&mut object, &row.perm, row.ctime);
+    object
+}
+
+fn memory(object: &mut Object, row: &sysvipc::Shm) {
+    object.facts.push("rss", Value::Size(row.rss));
+    object.facts.push("swap", Value::Size(row.swap));
+}
+
+/// The segment as IPC_STAT gives it, in the shape of a line of /proc/sysvipc/shm.
+fn row(id: i32, segment: &libc::shmid_ds) -> sysvipc::Shm {
+    // The widths of these members differ between C libraries.
+    #[allow(clippy::unnecessary_cast, clippy::useless_conversion)]
+    sysvipc::Shm {
+        perm: sysv::perm(id, &segment.shm_perm),
+        size: segment.shm_segsz as u64,
+        cpid: segment.shm_cpid,
+        lpid: segment.shm_lpid,
+        nattch: segment.shm_nattch as u64,
+        atime: i64::from(segment.shm_atime),
+        dtime: i64::from(segment.shm_dtime),
+        ctime: i64::from(segment.shm_ctime),
+        rss: 0,
+        swap: 0,
+    }
+}
+
+impl Mechanism for SysvShm {
+    fn kind(&self) -> Kind {
+        Kind::Shm
+    }
+
+    fn takes(&self, id: &Ident) -> bool {
+        sysv::takes(id)
+    }
+
+    fn scan(&self, needs: Needs) -> Found {
+        let mut found = Found::default();
+        let rows = sysv::table("shm", sysvipc::shm, &mut found.gaps);
+        found.objects.reserve_exact(rows.len());
+        for row in &rows {
+            let mut object = from_row(row);
+            memory(&mut object, row);
+            details(&mut object, needs);
+            found.objects.push(object);
+        }
+        found
+    }
+
+    fn find(&self, id: &Ident, needs: Needs) -> Result<Object> {
+        let id = resolve(id)?;
+        let segment = stat(id)?;
+        let mut object = from_row(&row(id, &segment));
+        if needs.has(Needs::STAT) {
+            // What is in memory and in swap stands in the table alone.
+            let rows = sysv::table("shm", sysvipc::shm, &mut Vec::new());
+            if let Some(row) = rows.iter().find(|row| row.perm.id == id) {
+                memory(&mut object, row);
+            }
+        }
+        details(&mut object, needs);
+        Ok(object)
+    }
+
+    fn create(&self, id: Option<&Ident>, spec: &Spec) -> Result<Created> {
+        let What::Region { size, huge, content } = &spec.what else {
+            unreachable!("shared memory is made from the shape of a region")
+        };
+        let asked = id.map(|id| ObjectRef { kind: Kind::Shm, id: id.clone() });
+        let name = || asked.as_ref().map_or_else(|| "shm".to_owned(), ToString::to_string);
+        let key = match id {
+            None => libc::IPC_PRIVATE,
+            Some(Ident::Id(_)) => return Err(by_number(name())),
+            Some(id) => sysv::key(Kind::Shm, id)?.unwrap_or_default(),
+        };
+        let bytes = usize::try_from(*size).map_err(|_| Error::new("shmget", Errno::EINVAL, name()))?;
+        let flags = libc::IPC_CREAT | libc::IPC_EXCL | huge_flags(*huge, &name())?;
+        // Until it is filled only its owner may look.
+        let first = if content.is_some() { 0o600 } else { spec.permissions() };
+        match sys::get(key, bytes, flags | first.cast_signed()) {
+            Ok(id) => {
+                if let Some(content) = content {
+                    fill(id, content, *size, spec.permissions()).inspect_err(|_| {
+                        let _ = sys::command(id, libc::IPC_RMID);
+                    })?;
+                }
+                Ok(Created { reference: reference(id), new: true })
+            }
+            Err(Errno::EEXIST) if spec.exist_ok => {
+                let id = resolve(id.unwrap_or(&Ident::Key(key)))?;
+                let there = stat(id)?.shm_segsz as u64;
+                if there < *size {
+                    return Err(Error::refused(
+                        name(),
+                        Status::Exists,
+                        format!("it exists with {there} bytes, {size} were asked for; an existing object is never resized"),
+                    ));
+                }
+                Ok(Created { reference: reference(id), new: false })
+            }
+            Err(errno @ Errno::EINVAL) => {
+                let cause = if *size == 0 { "a System V segment has at least 1 byte".to_owned() } else { format!("a segment of {size} bytes is not permitted") };
+                Err(Error::new("shmget", errno, name()).because(cause).with_status(Status::Limit))
+            }
+            Err(errno) => Err(Error::new(if huge.is_some() { "shmget-huge" } else { "shmget" }, errno, name())),
+        }
+    }
+
+    fn open(&self, id: &Ident, access: Access) -> Result<Opened> {
+        let id = resolve(id)?;
+        let size = usize::try_from(stat(id)?.shm_segsz).unwrap_or(usize::MAX);
+        let memory = Memory::attach(id, size, access == Access::Read).map_err(|errno| {
+            let error = sysv::failed("shmat", errno, &reference(id));
+            if errno == Errno::EACCES { denied(error, id) } else { error }
+        })?;
+        Ok(Opened::Region(Box::new(Segment { id, reference: reference(id), size, memory })))
+    }
+
+    fn usage(&self, object: &Object) -> Seen<Usage> {
+        match object.number("nattch") {
+            Some(0) => Seen::Is(Usage::Nobody),
+            Some(1) => Seen::Is(Usage::Somebody("1 attachment".to_owned())),
+            Some(n) => Seen::Is(Usage::Somebody(format!("{n} attachments"))),
+            None => Seen::Skipped,
+        }
+    }
+
+    fn remove(&self, object: &Object) -> Result<Option<String>> {
+        let id = object.id().ok_or_else(|| Error::new("shmctl", Errno::EINVAL, &object.reference))?;
+        let segment = stat(id)?;
+        let row = row(id, &segment);
+        let now = Fingerprint::Sysv { id, key: row.perm.key, cuid: row.perm.cuid, ctime: row.ctime };
+        if now != object.fingerprint {
+            return Err(replaced(&object.reference));
+        }
+        sys::command(id, libc::IPC_RMID)
+            .map_err(|errno| sysv::denied(sysv::failed("shmctl", errno, &object.reference), Some(object)))?;
+        Ok((row.nattch > 0).then(|| format!("its memory is freed at the last of {} detaches", row.nattch)))
+    }
+
+    fn set(&self, object: &Object, change: &Change) -> Result<()> {
+        let id = object.id().ok_or_else(|| Error::new("shmctl", Errno::EINVAL, &object.reference))?;
+        let mut segment = stat(id)?;
+        sysv::change(&mut segment.shm_perm, change);
+        sys::set(id, &mut segment)
+            .map_err(|errno| sysv::denied(sysv::failed("shmctl", errno, &object.reference), Some(object)))
+    }
+
+    fn limits(&self) -> Vec<Limit> {
+        let info = sys::info();
+        let used = |part: fn((u64, u64)) -> u64| match info {
+            Ok(info) => Seen::Is(part(info)),
+            Err(errno) => Seen::Hidden(Reason { call: "shmctl", errno: errno as i32 }),
+        };
+        let limit = |name, help, setting, unit, used| Limit {
+            kind: Kind::Shm,
+            family: Family::Sysv,
+            name,
+            help,
+            limit: sysctl::number(setting).into(),
+            used,
+            unit,
+            setting,
+        };
+        vec![
+            limit("SHMMNI", "segments in this IPC namespace", "kernel.shmmni", Unit::Objects, used(|(segments, _)| segments)),
+            limit("SHMALL", "pages of all segments, each rounded up", "kernel.shmall", Unit::Pages, used(|(_, pages)| pages)),
+            limit("SHMMAX", "bytes of one segment", "kernel.shmmax", Unit::Bytes, Seen::Absent),
+        ]
+    }
+}
+
+fn huge_flags(huge: Option<Huge>, object: &str) -> Result<i32> {
+    const SHM_HUGE_SHIFT: u32 = 26;
+    match huge {
+        None => Ok(0),
+        Some(Huge::Default) => Ok(libc::SHM_HUGETLB),
+        Some(Huge::Size(size)) if size.is_power_of_two() => Ok(libc::SHM_HUGETLB | (size.ilog2() << SHM_HUGE_SHIFT).cast_signed()),
+        Some(Huge::Size(size)) => {
+            Err(Error::refused(object, Status::Usage, format!("{size} is no size of a huge page: not a power of two")))
+        }
+    }
+}
+
+fn denied(error: Error, id: i32) -> Error {
+    let object = stat(id).ok().map(|segment| from_row(&row(id, &segment)));
+    sysv::denied(error, object.as_ref())
+}
+
+/// Fills a new segment from a file, then gives it the mode that was asked for.
+fn fill(id: i32, content: &std::fs::File, size: u64, mode: u32) -> Result<()> {
+    let length = usize::try_from(size).map_err(|_| Error::new("shmat", Errno::ENOMEM, reference(id)))?;
+    let memory = Memory::attach(id, length, false).map_err(|errno| Error::new("shmat", errno, reference(id)))?;
+    let mut at = 0;
+    while at < length {
+        match memory.read_from(at, length - at, content.as_fd()) {
+            Ok(0) => break,
+            Ok(got) => at += got,
+            Err(Errno::EINTR) if crate::sys::waiter::caught().is_none() => {}
+            Err(errno) => return Err(Error::new("read", errno, reference(id))),
+        }
+    }
+    let mut segment = stat(id)?;
+    sysv::change(&mut segment.shm_perm, &Change { mode: Some(mode), ..Change::default() });
+    sys::set(id, &mut segment).map_err(|errno| Error::new("shmctl", errno, reference(id)))
+}
+
+fn details(object: &mut Object, needs: Needs) {
+    if needs.has(Needs::CONTENTS) {
+        object.facts.set("first_bytes", first_bytes(object));
+    }
+    if needs.has(Needs::PROCESSES) {
+        let mut processes = vec![process_record("creator", object.pid("cpid").unwrap_or(0), object.time("ctime"), false)];
+        let last = object.time("atime").max(object.time("dtime"));
+        if last.is_some() {
+            processes.push(process_record("last attach or detach", object.pid("lpid").unwrap_or(0), last, true));
+        }
+        object.facts.set("processes", Seen::Is(Value::List(processes)));
+    }
+}
+
+fn first_bytes(object: &Object) -> Seen<Value> {
+    let (Some(id), Some(size)) = (object.id(), object.number("size").and_then(|size| usize::try_from(size).ok())) else {
+        return Seen::Skipped;
+    };
+    // Attaching counts as a use and moves atime and lpid, so a removed segment is left alone.
+    match Memory::attach(id, size, true) {
+        Ok(memory) => {
+            let mut bytes = vec![0; size.min(super::SHOWN)];
+            memory.copy_out(0, &mut bytes);
+            Seen::Is(super::lines(&bytes))
+        }
+        Err(errno) => Seen::Hidden(Reason { call: "shmat", errno: errno as i32 }),
+    }
+}
+
+/// An attached segment. It is detached when this is dropped.
+struct Segment {
+    id: i32,
+    reference: ObjectRef,
+    size: usize,
+    memory: Memory,
+}
+
+fn at(offset: u64) -> usize {
+    // The caller has compared it with the size, which is a usize.
+    usize::try_from(offset).unwrap_or(usize::MAX)
+}
+
+impl Region for Segment {
+    fn size(&self) -> Result<u64> {
+        Ok(self.size as u64)
+    }
+
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<()> {
+        self.memory.copy_out(at(offset), into);
+        Ok(())
+    }
+
+    fn write_at(&mut self, offset: u64, from: &[u8]) -> Result<()> {
+        self.memory.copy_in(at(offset), from);
+        Ok(())
+    }
+
+    fn pour(&self, offset: u64, length: usize, to: BorrowedFd<'_>) -> Result<nix::Result<usize>> {
+        Ok(self.memory.write_to(at(offset), length, to))
+    }
+
+    fn fill(&mut self, offset: u64, length: usize, from: BorrowedFd<'_>) -> Result<nix::Result<usize>> {
+        self.memory.populate(at(offset), length);
+        Ok(self.memory.read_from(at(offset), length, from))
+    }
+
+    fn resize(&mut self, _: u64) -> Result<()> {
+        Err(unsupported(&self.reference, "the size of a System V segment is fixed when it is made", "POSIX and file-backed shared memory can be resized"))
+    }
+
+    fn address(&mut self) -> Result<usize> {
+        Ok(self.memory.address())
+    }
+
+    fn lock(&mut self, locked: bool) -> Result<()> {
+        let command = if locked { libc::SHM_LOCK } else { libc::SHM_UNLOCK };
+        sys::command(self.id, command).map_err(|errno| {
+            let error = sysv::failed("shmctl-lock", errno, &self.reference);
+            if matches!(errno, Errno::EPERM | Errno::EACCES) { denied(error, self.id) } else { error }
+        })
+    }
+}

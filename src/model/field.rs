@@ -1,0 +1,123 @@
+//! Columns as data: one entry is a table column, a JSON key, a sort key, a line of `-o help` and a
+//! completion.
+
+use super::{Kind, Object, Seen, Text, Value};
+
+/// What a listing has to look up. Each bit costs system calls per object, so nobody sets more than
+/// the shown columns ask for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Needs(u8);
+
+impl Needs {
+    /// What the scan of a kind gives by itself.
+    pub const SCAN: Needs = Needs(0);
+    /// A further call for each object, such as IPC_STAT.
+    pub const STAT: Needs = Needs(1);
+    /// What is inside the object: first bytes, queued messages, every semaphore.
+    pub const CONTENTS: Needs = Needs(2);
+    /// The processes that the object records, from /proc/PID.
+    pub const PROCESSES: Needs = Needs(4);
+    /// The names of users and groups, from the system's databases.
+    pub const NAMES: Needs = Needs(8);
+    pub const ALL: Needs = Needs(15);
+
+    pub fn has(self, other: Needs) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    #[must_use]
+    pub fn and(self, other: Needs) -> Needs {
+        Needs(self.0 | other.0)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Align {
+    Left,
+    Right,
+}
+
+/// One column of rows of type `T`.
+pub struct Field<T: 'static = Object> {
+    /// The word for it everywhere; its capitals are the table title.
+    pub key: &'static str,
+    /// One line for `-o help` and the completions.
+    pub help: &'static str,
+    /// The kinds that have it.
+    pub kinds: &'static [Kind],
+    /// What must be looked up for it.
+    pub needs: Needs,
+    /// Whether it is shown when nothing was chosen.
+    pub default: bool,
+    pub align: Align,
+    /// The value; the second argument is `key`.
+    pub get: fn(&T, &'static str) -> Seen<Value>,
+}
+
+impl<T> Field<T> {
+    pub fn value(&self, row: &T) -> Seen<Value> {
+        (self.get)(row, self.key)
+    }
+
+    pub fn title(&self) -> String {
+        self.key.to_uppercase()
+    }
+}
+
+/// The getter of a field that a mechanism recorded as a fact.
+pub fn fact(object: &Object, key: &'static str) -> Seen<Value> {
+    object.facts.get(key).cloned().unwrap_or(Seen::Absent)
+}
+
+const EVERY: &[Kind] = Kind::ALL;
+
+const fn identity(
+    key: &'static str,
+    help: &'static str,
+    default: bool,
+    get: fn(&Object, &'static str) -> Seen<Value>,
+) -> Field {
+    Field { key, help, kinds: EVERY, needs: Needs::SCAN, default, align: Align::Left, get }
+}
+
+/// The columns that every object has, in the order in which tables and JSON show them.
+pub static IDENTITY: &[Field] = &[
+    identity("kind", "kind of object: shm, msgq, sem", false, |o, _| Seen::Is(Value::Word(o.kind().noun()))),
+    identity("family", "sysv, posix or file", false, |o, _| Seen::Is(Value::Word(o.family.word()))),
+    identity("ref", "reference, as rm and show take it", true, |o, _| Seen::Is(Value::Text(reference_text(o)))),
+    Field {
+        align: Align::Right,
+        ..identity("id", "System V identifier", false, |o, _| o.id().map(|id| Value::Int(id.into())).into())
+    },
+    identity("key", "System V key", true, |o, _| o.key.clone().map(Value::Key)),
+    identity("name", "POSIX name or path", false, |o, _| o.name().cloned().map(Value::Text).into()),
+    Field {
+        align: Align::Right,
+        ..identity("uid", "user id of the owner", false, |o, _| o.uid.clone().map(|id| Value::Count(id.into())))
+    },
+    Field {
+        needs: Needs::NAMES,
+        ..identity("user", "user name of the owner", true, |o, _| o.user.clone().map(Value::Text))
+    },
+    Field {
+        align: Align::Right,
+        ..identity("gid", "group id of the owner", false, |o, _| o.gid.clone().map(|id| Value::Count(id.into())))
+    },
+    Field {
+        needs: Needs::NAMES,
+        ..identity("group", "group name of the owner", false, |o, _| o.group.clone().map(Value::Text))
+    },
+    identity("mode", "permission bits", true, |o, _| o.mode.clone().map(Value::Mode)),
+];
+
+/// A reference with its name unescaped: whoever shows it escapes it once.
+fn reference_text(object: &Object) -> Text {
+    let mut bytes = Vec::with_capacity(24);
+    bytes.extend_from_slice(object.kind().noun().as_bytes());
+    bytes.push(b'/');
+    match object.name() {
+        Some(name) => bytes.extend_from_slice(name.raw()),
+        None => bytes.extend_from_slice(object.reference.bare().to_string().as_bytes()),
+    }
+    Text::from(bytes)
+}

@@ -1,0 +1,17 @@
+//! The types that every floor speaks. They see the standard library alone and do no I/O.
+
+mod field;
+mod kind;
+mod object;
+mod reference;
+mod text;
+mod value;
+mod wait;
+
+pub use field::{Align, Field, IDENTITY, Needs, fact};
+pub use kind::{Family, Kind};
+pub use object::{Facts, Fingerprint, Object};
+pub use reference::{Ident, ObjectRef};
+pub use text::{Escaped, Text};
+pub use value::{Gap, Reason, Seen, Value};
+pub use wait::Wait;

@@ -1,0 +1,5 @@
+//! /proc, read from bytes. One bad line is a gap and never a failed file.
+
+pub mod process;
+pub mod sysctl;
+pub mod sysvipc;

@@ -1,0 +1,186 @@
+//! One value as text. "0", "there is none" and "may not be seen" look different: `0`, `-`, `?`.
+
+use crate::model::{Seen, Value};
+use bytesize::ByteSize;
+use clap::ValueEnum;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use std::fmt::Write as _;
+
+/// How times look.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum TimeFormat {
+    /// How long ago: 5m, 2h, 3d.
+    Relative,
+    /// Local date and time with the offset.
+    Iso,
+    /// Seconds since 1970.
+    Unix,
+}
+
+/// How values look.
+#[derive(Clone, Copy, Debug)]
+pub struct Style {
+    /// Exact sizes in bytes.
+    pub bytes: bool,
+    pub times: TimeFormat,
+    /// The present, for relative times.
+    pub now: i64,
+}
+
+impl Style {
+    pub fn new(bytes: bool, times: TimeFormat) -> Style {
+        Style { bytes, times, now: Timestamp::now().as_second() }
+    }
+
+    /// Appends a value as a person reads it, escaped.
+    pub fn write(&self, into: &mut String, value: &Seen<Value>) {
+        match value {
+            Seen::Is(value) => self.known(into, value),
+            Seen::Absent | Seen::Skipped => into.push('-'),
+            Seen::Hidden(_) => into.push('?'),
+        }
+    }
+
+    pub fn text(&self, value: &Seen<Value>) -> String {
+        let mut text = String::new();
+        self.write(&mut text, value);
+        text
+    }
+
+    fn known(&self, into: &mut String, value: &Value) {
+        let mut digits = itoa::Buffer::new();
+        match value {
+            Value::Count(n) => into.push_str(digits.format(*n)),
+            Value::Int(n) => into.push_str(digits.format(*n)),
+            Value::Pid(pid) => into.push_str(digits.format(*pid)),
+            Value::Size(n) if self.bytes || *n < 1024 => into.push_str(digits.format(*n)),
+            Value::Size(n) => drop(write!(into, "{}", ByteSize(*n).display().iec_short())),
+            Value::Key(key) => hex(into, key.cast_unsigned(), 8),
+            Value::Mode(mode) => octal(into, *mode),
+            Value::Time(at) => self.time(into, *at),
+            Value::Percent(percent) => drop(write!(into, "{percent:.1}%")),
+            Value::Flag(yes) => into.push_str(if *yes { "yes" } else { "no" }),
+            Value::Word(word) => into.push_str(word),
+            Value::Phrase(phrase) => into.push_str(phrase),
+            Value::Text(text) => drop(write!(into, "{}", text.escaped())),
+            Value::List(list) => {
+                for (at, value) in list.iter().enumerate() {
+                    into.push_str(if at == 0 { "" } else { "; " });
+                    self.known(into, value);
+                }
+                if list.is_empty() {
+                    into.push('-');
+                }
+            }
+            Value::Record(record) => {
+                for (at, (key, value)) in record.iter().enumerate() {
+                    into.push_str(if at == 0 { "" } else { " " });
+                    into.push_str(key);
+                    into.push('=');
+                    self.write(into, value);
+                }
+            }
+        }
+    }
+
+    fn time(&self, into: &mut String, at: i64) {
+        match self.times {
+            TimeFormat::Unix => into.push_str(itoa::Buffer::new().format(at)),
+            TimeFormat::Relative => relative(into, self.now.saturating_sub(at)),
+            TimeFormat::Iso => match Timestamp::from_second(at) {
+                Ok(time) => {
+                    let zoned = time.to_zoned(TimeZone::system());
+                    let _ = write!(into, "{}", zoned.strftime("%Y-%m-%dT%H:%M:%S%:z"));
+                }
+                Err(_) => into.push_str(itoa::Buffer::new().format(at)),
+            },
+        }
+    }
+}
+
+/// `0x` and at least `width` digits.
+pub fn hex(into: &mut String, n: u32, width: usize) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    into.push_str("0x");
+    for digit in (0..8).rev() {
+        if digit < width || n >> (digit * 4) > 0 {
+            into.push(HEX[(n >> (digit * 4) & 15) as usize] as char);
+        }
+    }
+}
+
+/// Four octal digits, more when there are more.
+pub(super) fn octal(into: &mut String, n: u32) {
+    for digit in (0..11).rev() {
+        if digit < 4 || n >> (digit * 3) > 0 {
+            into.push((b'0' + u8::try_from(n >> (digit * 3) & 7).unwrap_or(0)) as char);
+        }
+    }
+}
+
+/// The largest unit that is at least one: `45s`, `12m`, `5h`, `3d`; a time to come has a plus.
+fn relative(into: &mut String, ago: i64) {
+    if ago < 0 {
+        into.push('+');
+    }
+    let ago = ago.unsigned_abs();
+    let (n, unit) = match ago {
+        0..=59 => (ago, 's'),
+        60..=3599 => (ago / 60, 'm'),
+        3600..=86_399 => (ago / 3600, 'h'),
+        _ => (ago / 86_400, 'd'),
+    };
+    into.push_str(itoa::Buffer::new().format(n));
+    into.push(unit);
+}
+
+/// A value for a machine that reads lines: exact, escaped, one word of digits where it is a number.
+pub fn raw_cell(into: &mut String, value: &Seen<Value>, times: TimeFormat, now: i64) {
+    match value {
+        Seen::Is(Value::Percent(percent)) => drop(write!(into, "{percent:.2}")),
+        value => Style { bytes: true, times, now }.write(into, value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Reason;
+
+    fn shown(value: Value) -> String {
+        Style { bytes: false, times: TimeFormat::Relative, now: 1_000_000 }.text(&Seen::Is(value))
+    }
+
+    #[test]
+    fn keys_have_eight_digits_and_modes_four() {
+        assert_eq!(shown(Value::Key(1234)), "0x000004d2");
+        assert_eq!(shown(Value::Key(-1)), "0xffffffff");
+        assert_eq!(shown(Value::Mode(0o600)), "0600");
+        assert_eq!(shown(Value::Mode(0o1777)), "1777");
+        assert_eq!(shown(Value::Mode(0)), "0000");
+    }
+
+    #[test]
+    fn sizes_are_human_and_small_ones_exact() {
+        assert_eq!(shown(Value::Size(1000)), "1000");
+        assert_eq!(shown(Value::Size(4096)), "4.0K");
+        assert_eq!(shown(Value::Size(3 << 30)), "3.0G");
+    }
+
+    #[test]
+    fn relative_times_name_the_largest_unit() {
+        assert_eq!(shown(Value::Time(999_955)), "45s");
+        assert_eq!(shown(Value::Time(1_000_000 - 3599)), "59m");
+        assert_eq!(shown(Value::Time(1_000_000 - 86_400 * 3)), "3d");
+        assert_eq!(shown(Value::Time(1_000_120)), "+2m");
+    }
+
+    #[test]
+    fn zero_none_and_hidden_differ() {
+        let style = Style { bytes: true, times: TimeFormat::Unix, now: 0 };
+        assert_eq!(style.text(&Seen::Is(Value::Count(0))), "0");
+        assert_eq!(style.text(&Seen::Absent), "-");
+        assert_eq!(style.text(&Seen::Hidden(Reason { call: "open", errno: 13 })), "?");
+    }
+}

@@ -1,0 +1,92 @@
+//! Files: made in one step, looked at without being disturbed.
+#![allow(unsafe_code)]
+
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, open};
+use nix::sys::stat::{FileStat, Mode, fstat};
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+pub fn path(bytes: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(bytes))
+}
+
+/// Opens a file without following a symbolic link at its end and without blocking on a FIFO.
+pub fn open_plain(path: &Path, flags: OFlag) -> nix::Result<(OwnedFd, FileStat)> {
+    let fd = open(path, flags | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY, Mode::empty())?;
+    let stat = fstat(&fd)?;
+    Ok((fd, stat))
+}
+
+/// Makes a file that nobody can see before `fill` has prepared it: an unnamed file, then its name.
+/// EEXIST if the name is taken; nothing is left behind on failure. The umask applies to `mode`.
+///
+/// Where the file system has no unnamed files (O_TMPFILE, open(2)), the file is made under its name,
+/// and removed again when `fill` fails.
+pub fn create(
+    path: &Path,
+    mode: u32,
+    fill: impl Fn(&OwnedFd) -> nix::Result<()>,
+) -> nix::Result<OwnedFd> {
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let mode = Mode::from_bits_truncate(mode);
+    match open(directory, OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC, mode) {
+        Ok(fd) => {
+            fill(&fd)?;
+            let unnamed = format!("/proc/self/fd/{}", fd.as_raw_fd());
+            match nix::unistd::linkat(
+                nix::fcntl::AT_FDCWD,
+                unnamed.as_str(),
+                nix::fcntl::AT_FDCWD,
+                path,
+                AtFlags::AT_SYMLINK_FOLLOW,
+            ) {
+                // Without /proc there is no way from a descriptor to a name.
+                Err(Errno::ENOENT) if !Path::new("/proc/self/fd").exists() => {}
+                result => return result.map(|()| fd),
+            }
+        }
+        Err(Errno::EOPNOTSUPP | Errno::EISDIR | Errno::EINVAL) => {}
+        Err(errno) => return Err(errno),
+    }
+    let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_RDWR | OFlag::O_CLOEXEC;
+    let fd = open(path, flags, mode)?;
+    match fill(&fd) {
+        Ok(()) => Ok(fd),
+        Err(errno) => {
+            let _ = nix::unistd::unlink(path);
+            Err(errno)
+        }
+    }
+}
+
+/// Moves up to `length` bytes from one descriptor to another inside the kernel, from `offset` of
+/// `from`: sendfile(2). EINVAL where it cannot.
+pub fn send(to: impl AsFd, from: impl AsFd, offset: u64, length: usize) -> nix::Result<usize> {
+    let mut at = libc::off_t::try_from(offset).map_err(|_| Errno::EOVERFLOW)?;
+    // SAFETY: `at` is a valid place for the offset and outlives the call; both descriptors are open.
+    let sent = unsafe {
+        libc::sendfile(to.as_fd().as_raw_fd(), from.as_fd().as_raw_fd(), &mut at, length)
+    };
+    Errno::result(sent).map(isize::unsigned_abs)
+}
+
+/// How many bytes are left to read of a regular file; `None` for anything else.
+pub fn left(fd: impl AsFd) -> Option<u64> {
+    let stat = fstat(&fd).ok()?;
+    let regular = nix::sys::stat::SFlag::from_bits_truncate(stat.st_mode) & nix::sys::stat::SFlag::S_IFMT == nix::sys::stat::SFlag::S_IFREG;
+    let at = regular.then(|| nix::unistd::lseek(&fd, 0, nix::unistd::Whence::SeekCur).ok()).flatten()?;
+    // /proc and /sys call their files regular and empty.
+    u64::try_from(stat.st_size - at).ok().filter(|_| stat.st_size > 0)
+}
+
+/// The errno behind an error of the standard library.
+pub fn errno(error: &io::Error) -> Errno {
+    Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))
+}

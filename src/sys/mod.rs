@@ -1,0 +1,10 @@
+//! System calls that know no kind of IPC: waiting, signals, standard streams, leases, users.
+//!
+//! This floor and `mech/*/sys.rs` are the only places with `unsafe`.
+
+pub mod file;
+pub mod lease;
+pub mod run;
+pub mod stdio;
+pub mod users;
+pub mod waiter;

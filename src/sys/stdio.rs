@@ -1,0 +1,92 @@
+//! The standard streams as file descriptors.
+#![allow(unsafe_code)]
+
+use super::waiter;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// Bit N is set when descriptor N was closed when the program started.
+static CLOSED: AtomicU8 = AtomicU8::new(0);
+
+/// Rust's start-up code opens /dev/null on standard descriptors that are closed, and then nobody
+/// can tell output that was thrown away on purpose from output that is lost. The dynamic loader
+/// calls this before.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static AT_START: extern "C" fn() = note_closed;
+
+extern "C" fn note_closed() {
+    for fd in 0..3u8 {
+        // SAFETY: F_GETFD reads a flag of a descriptor number and touches no memory.
+        if unsafe { libc::fcntl(fd.into(), libc::F_GETFD) } < 0 {
+            CLOSED.fetch_or(1 << fd, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Whether descriptor `fd` (0, 1 or 2) was closed when the program started.
+pub fn was_closed(fd: u8) -> bool {
+    CLOSED.load(Ordering::Relaxed) & (1 << fd) != 0
+}
+
+/// Standard output as a descriptor.
+pub fn stdout() -> BorrowedFd<'static> {
+    // SAFETY: descriptor 1 is open from start to end: Rust's start-up opens it when it was closed,
+    // and nothing in this program closes it.
+    unsafe { BorrowedFd::borrow_raw(1) }
+}
+
+/// Standard input as a descriptor.
+pub fn stdin() -> BorrowedFd<'static> {
+    // SAFETY: as for `stdout`.
+    unsafe { BorrowedFd::borrow_raw(0) }
+}
+
+/// Writes all of `bytes`. On failure it says how many were written before.
+///
+/// A signal that asks us to stop ends it with EINTR; a descriptor that somebody made non-blocking
+/// is waited for.
+pub fn write_all(fd: impl AsFd, bytes: &[u8]) -> Result<(), (usize, Errno)> {
+    let fd = fd.as_fd();
+    let mut done = 0;
+    while done < bytes.len() {
+        match nix::unistd::write(fd, &bytes[done..]) {
+            Ok(0) => return Err((done, Errno::EIO)),
+            Ok(n) => done += n,
+            Err(Errno::EINTR) if waiter::caught().is_none() => {}
+            Err(Errno::EAGAIN) => match ready(fd, PollFlags::POLLOUT) {
+                Err(Errno::EINTR) if waiter::caught().is_none() => {}
+                result => result.map_err(|errno| (done, errno))?,
+            },
+            Err(errno) => return Err((done, errno)),
+        }
+    }
+    Ok(())
+}
+
+/// Reads some bytes; 0 is the end. EINTR is left to the caller, whose wait it may end.
+pub fn read(fd: impl AsFd, buffer: &mut [u8]) -> nix::Result<usize> {
+    let fd = fd.as_fd();
+    loop {
+        match nix::unistd::read(fd, buffer) {
+            Err(Errno::EAGAIN) => ready(fd, PollFlags::POLLIN)?,
+            result => return result,
+        }
+    }
+}
+
+/// Waits until a descriptor that is non-blocking can be read.
+pub fn wait_readable(fd: impl AsFd) -> nix::Result<()> {
+    ready(fd.as_fd(), PollFlags::POLLIN)
+}
+
+/// Waits until a descriptor that is non-blocking can be written.
+pub fn wait_writable(fd: impl AsFd) -> nix::Result<()> {
+    ready(fd.as_fd(), PollFlags::POLLOUT)
+}
+
+fn ready(fd: BorrowedFd<'_>, events: PollFlags) -> nix::Result<()> {
+    poll(&mut [PollFd::new(fd, events)], PollTimeout::NONE).map(drop)
+}

@@ -1,0 +1,200 @@
+//! Waiting that ends exactly at its deadline and at once on a signal, in any system call.
+//!
+//! msgsnd(2), msgrcv(2) and many others have no timed form, and "check the flag, then block" has a
+//! gap in which a signal is lost. Both are closed by one POSIX timer whose signal interrupts the
+//! call: it first fires at the deadline and then every millisecond, so an expiry that came between
+//! the check and the call is followed by one inside the call. The handlers of SIGINT, SIGTERM and
+//! SIGHUP start the same timer (timer_settime is async-signal-safe, signal-safety(7)). Nothing
+//! runs before the deadline or the signal. The timer uses SIGURG, whose default is to be ignored,
+//! and so leaves alarm(2) of a parent that executed us as it was.
+#![allow(unsafe_code)]
+
+use crate::model::Wait;
+use nix::errno::Errno;
+use std::mem::MaybeUninit;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering};
+use std::time::Duration;
+
+static CAUGHT: AtomicI32 = AtomicI32::new(0);
+static TIMER: AtomicPtr<libc::c_void> = AtomicPtr::new(ptr::null_mut());
+static READY: AtomicBool = AtomicBool::new(false);
+
+const KICK: libc::c_int = libc::SIGURG;
+const KICK_EVERY: Duration = Duration::from_millis(1);
+/// The signals that end a wait. One that is ignored when we start stays ignored (nohup(1)).
+const STOPS: [libc::c_int; 3] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
+
+/// Why a call did not finish.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stop {
+    Errno(Errno),
+    /// The deadline passed, or the call would block and may not.
+    TimedOut,
+    /// This signal ended the wait.
+    Signal(i32),
+}
+
+impl From<Errno> for Stop {
+    fn from(errno: Errno) -> Stop {
+        Stop::Errno(errno)
+    }
+}
+
+/// The right to block, for as long as `wait` says. While one exists, SIGINT, SIGTERM and SIGHUP do
+/// not kill the process but are noted, so that what a call has taken can be put somewhere.
+pub struct Waiter {
+    wait: Wait,
+    /// Whether a signal that asks us to stop ends a call.
+    heeds: bool,
+}
+
+impl Waiter {
+    pub fn new(wait: Wait) -> Waiter {
+        install();
+        if let Wait::Until(_) = wait {
+            // Zero would disarm the timer.
+            settime(wait.left().unwrap_or_default().max(Duration::from_nanos(1)), KICK_EVERY);
+        }
+        Waiter { wait, heeds: true }
+    }
+
+    /// For what must still be done after a signal: it does not block, and no signal keeps it from
+    /// being tried.
+    pub fn last_act() -> Waiter {
+        Waiter { wait: Wait::Never, heeds: false }
+    }
+
+    /// Whether a call that would block must fail instead (`--nowait`).
+    pub fn never(&self) -> bool {
+        self.wait == Wait::Never
+    }
+
+    /// The time that is left, for calls that have a timed form.
+    pub fn left(&self) -> Option<Duration> {
+        self.wait.left()
+    }
+
+    pub fn forever(&self) -> bool {
+        self.wait == Wait::Forever
+    }
+
+    /// Runs a call that may block until it is done, the deadline passes or a signal comes. The call
+    /// is tried at least once.
+    pub fn run<T>(&self, mut call: impl FnMut() -> nix::Result<T>) -> Result<T, Stop> {
+        loop {
+            if let Some(signal) = caught().filter(|_| self.heeds) {
+                return Err(Stop::Signal(signal));
+            }
+            match call() {
+                Err(Errno::EINTR) if self.over() => return Err(Stop::TimedOut),
+                Err(Errno::EINTR) => {}
+                // A clock that was set forward ends a timed call too early.
+                Err(Errno::ETIMEDOUT) if self.never() || self.over() => return Err(Stop::TimedOut),
+                Err(Errno::ETIMEDOUT) => {}
+                Err(errno) => return Err(Stop::Errno(errno)),
+                Ok(value) => return Ok(value),
+            }
+        }
+    }
+
+    /// Does nothing until the deadline passes or a signal comes.
+    pub fn sleep(&self) -> Stop {
+        let slept = self.run(|| {
+            nix::unistd::pause();
+            Err::<(), Errno>(Errno::EINTR)
+        });
+        slept.err().unwrap_or(Stop::TimedOut)
+    }
+
+    /// Stops the timer that a signal has started, once the signal has been dealt with.
+    pub fn quiet(&self) {
+        settime(Duration::ZERO, Duration::ZERO);
+    }
+
+    pub fn over(&self) -> bool {
+        matches!(self.wait, Wait::Until(_)) && self.wait.left() == Some(Duration::ZERO)
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        self.quiet();
+    }
+}
+
+/// The signal that asked us to stop, if one did.
+pub fn caught() -> Option<i32> {
+    match CAUGHT.load(Ordering::Relaxed) {
+        0 => None,
+        signal => Some(signal),
+    }
+}
+
+extern "C" fn on_stop(signal: libc::c_int) {
+    let _ = CAUGHT.compare_exchange(0, signal, Ordering::Relaxed, Ordering::Relaxed);
+    settime(KICK_EVERY, KICK_EVERY);
+}
+
+extern "C" fn on_kick(_: libc::c_int) {}
+
+fn settime(first: Duration, every: Duration) {
+    if !READY.load(Ordering::Acquire) {
+        return;
+    }
+    let spec = libc::itimerspec { it_interval: timespec(every), it_value: timespec(first) };
+    // SAFETY: READY says that TIMER holds a timer that timer_create gave and nobody deletes; `spec`
+    // outlives the call. The call is async-signal-safe, and errno is restored for the code that a
+    // signal handler interrupted.
+    unsafe {
+        let errno = *libc::__errno_location();
+        libc::timer_settime(TIMER.load(Ordering::Relaxed), 0, &spec, ptr::null_mut());
+        *libc::__errno_location() = errno;
+    }
+}
+
+/// A duration as the kernel takes it; a longer one than time_t holds is as good as forever.
+pub fn timespec(duration: Duration) -> libc::timespec {
+    libc::timespec {
+        tv_sec: libc::time_t::try_from(duration.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_nsec: duration.subsec_nanos().into(),
+    }
+}
+
+fn install() {
+    if READY.load(Ordering::Acquire) {
+        return;
+    }
+    // SAFETY: every structure is initialised before the call that reads it, handlers are
+    // async-signal-safe functions that live as long as the program, and this runs on the main
+    // thread before any other exists.
+    unsafe {
+        let mut action: libc::sigaction = MaybeUninit::zeroed().assume_init();
+        libc::sigemptyset(&mut action.sa_mask);
+        action.sa_sigaction = on_kick as *const () as usize;
+        libc::sigaction(KICK, &action, ptr::null_mut());
+        let mut kick: libc::sigset_t = MaybeUninit::zeroed().assume_init();
+        libc::sigemptyset(&mut kick);
+        libc::sigaddset(&mut kick, KICK);
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, &kick, ptr::null_mut());
+
+        let mut event: libc::sigevent = MaybeUninit::zeroed().assume_init();
+        event.sigev_notify = libc::SIGEV_SIGNAL;
+        event.sigev_signo = KICK;
+        let mut timer: libc::timer_t = ptr::null_mut();
+        if libc::timer_create(libc::CLOCK_MONOTONIC, &mut event, &mut timer) == 0 {
+            TIMER.store(timer, Ordering::Relaxed);
+            READY.store(true, Ordering::Release);
+        }
+
+        // No SA_RESTART: a blocked call must come back to look at the flag.
+        action.sa_sigaction = on_stop as *const () as usize;
+        for signal in STOPS {
+            let mut before: libc::sigaction = MaybeUninit::zeroed().assume_init();
+            libc::sigaction(signal, ptr::null(), &mut before);
+            if before.sa_sigaction != libc::SIG_IGN {
+                libc::sigaction(signal, &action, ptr::null_mut());
+            }
+        }
+    }
+}

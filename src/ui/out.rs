@@ -1,0 +1,62 @@
+//! Standard output: buffered for listings, unbuffered for payload, and no failure is lost.
+
+use crate::error::StdoutFailed;
+use crate::sys::stdio;
+use nix::errno::Errno;
+use std::io;
+
+const BUFFER: usize = 1 << 16;
+
+pub struct Out {
+    buffer: Vec<u8>,
+}
+
+impl Out {
+    pub fn new() -> Out {
+        Out { buffer: Vec::new() }
+    }
+
+    /// Writes a message at once, after what is buffered. On failure it also says how much of
+    /// `bytes` was written, for whoever has to put the message somewhere else.
+    pub fn payload(&mut self, bytes: &[u8]) -> Result<(), (usize, StdoutFailed)> {
+        self.flush_buffer().map_err(|error| (0, error))?;
+        write(bytes)
+    }
+
+    /// Writes what is buffered.
+    pub fn flush_buffer(&mut self) -> Result<(), StdoutFailed> {
+        let result = if self.buffer.is_empty() { Ok(()) } else { write(&self.buffer) };
+        self.buffer.clear();
+        result.map_err(|(_, error)| error)
+    }
+
+    /// Appends a line of our own; whatever it quotes is escaped already.
+    pub fn line(&mut self, text: std::fmt::Arguments<'_>) -> io::Result<()> {
+        io::Write::write_fmt(self, format_args!("{text}\n"))
+    }
+}
+
+impl io::Write for Out {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.buffer.capacity() == 0 {
+            self.buffer.reserve(BUFFER);
+        }
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= BUFFER - 4096 {
+            self.flush()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.flush_buffer().map_err(io::Error::other)
+    }
+}
+
+/// Writes to standard output; of no bytes it only says whether there is one.
+fn write(bytes: &[u8]) -> Result<(), (usize, StdoutFailed)> {
+    if stdio::was_closed(1) {
+        return Err((0, StdoutFailed(Errno::EBADF)));
+    }
+    stdio::write_all(stdio::stdout(), bytes).map_err(|(done, errno)| (done, StdoutFailed(errno)))
+}
