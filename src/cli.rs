@@ -12,7 +12,11 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 /// memory, a path with another slash (./file); across mechanisms its kind stands in front:
 /// msgq/0x4d2, shm//frames, sem/3.
 #[derive(Parser, Debug)]
-#[command(name = "ipcx", version, max_term_width = 100, after_help = "\
+#[command(
+    name = "ipcx",
+    version,
+    max_term_width = 100,
+    after_help = "\
 Examples:
   q=$(ipcx msgq create)           a private queue, its identifier in $q
   ipcx msgq send $q hello
@@ -23,7 +27,8 @@ Examples:
 
 Exit status: 0 done, 1 failed, 2 wrong usage, 3 no such object, 4 permission denied,
 5 exists, 6 would block, 7 a limit, 124 timeout, 126 or 127 a command could not be
-executed or found, 128+N ended by signal N.")]
+executed or found, 128+N ended by signal N."
+)]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,

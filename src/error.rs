@@ -25,14 +25,7 @@ pub struct Error {
 
 impl Error {
     pub fn new(call: &'static str, errno: Errno, object: impl fmt::Display) -> Error {
-        Error {
-            call,
-            errno,
-            object: object.to_string(),
-            cause: String::new(),
-            hint: None,
-            status: Status::of(errno),
-        }
+        Error { call, errno, object: object.to_string(), cause: String::new(), hint: None, status: Status::of(errno) }
     }
 
     /// An act that we refuse without asking the kernel.
@@ -91,9 +84,7 @@ pub fn describe(errno: Errno) -> String {
     let text = errno.desc();
     let mut chars = text.chars();
     match (chars.next(), chars.clone().next()) {
-        (Some(first), Some(second)) if second.is_lowercase() => {
-            first.to_lowercase().chain(chars).collect()
-        }
+        (Some(first), Some(second)) if second.is_lowercase() => first.to_lowercase().chain(chars).collect(),
         _ => text.to_owned(),
     }
 }

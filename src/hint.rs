@@ -31,19 +31,29 @@ fn no_sysv() -> String {
 }
 
 fn no_mqueue() -> String {
-    "this kernel was built without POSIX message queues (CONFIG_POSIX_MQUEUE); a System V queue may still work".to_owned()
+    "this kernel was built without POSIX message queues (CONFIG_POSIX_MQUEUE); a System V queue may still work"
+        .to_owned()
 }
 
 static TABLE: &[Hint] = &[
     on("msgget", Errno::ENOSPC, || {
-        format!("kernel.msgmni = {} bounds the queues of this IPC namespace; see `ipcx limits msgq`, remove some or raise it with sysctl", now("kernel.msgmni"))
+        format!(
+            "kernel.msgmni = {} bounds the queues of this IPC namespace; see `ipcx limits msgq`, remove some or raise it with sysctl",
+            now("kernel.msgmni")
+        )
     }),
     on("msgget", Errno::ENOSYS, no_sysv),
     on("msgsnd", Errno::EINVAL, || {
-        format!("kernel.msgmax = {} bounds a System V message; raise it with sysctl, or use shm or a POSIX queue", now("kernel.msgmax"))
+        format!(
+            "kernel.msgmax = {} bounds a System V message; raise it with sysctl, or use shm or a POSIX queue",
+            now("kernel.msgmax")
+        )
     }),
     on("msgsnd-qbytes", Errno::UnknownErrno, || {
-        format!("it could never fit; raise the capacity with `ipcx msgq set REF --max-bytes SIZE` (kernel.msgmnb = {} bounds it for ordinary users)", now("kernel.msgmnb"))
+        format!(
+            "it could never fit; raise the capacity with `ipcx msgq set REF --max-bytes SIZE` (kernel.msgmnb = {} bounds it for ordinary users)",
+            now("kernel.msgmnb")
+        )
     }),
     on("msgsnd", Errno::EAGAIN, || {
         "wait for room with --timeout, or see `ipcx show` for what is in it and who received last".to_owned()
@@ -51,14 +61,14 @@ static TABLE: &[Hint] = &[
     on("msgctl-qbytes", Errno::EPERM, || {
         format!("kernel.msgmnb = {} bounds a queue without CAP_SYS_RESOURCE", now("kernel.msgmnb"))
     }),
-    on("msgrcv-copy", Errno::ENOSYS, || {
-        "peeking needs a kernel with CONFIG_CHECKPOINT_RESTORE".to_owned()
+    on("msgrcv-copy", Errno::ENOSYS, || "peeking needs a kernel with CONFIG_CHECKPOINT_RESTORE".to_owned()),
+    on("msgrcv-copy", Errno::EINVAL, || {
+        "raise kernel.msgmax with sysctl to see it; receiving it works as it is".to_owned()
     }),
-    on("msgrcv-copy", Errno::EINVAL, || "raise kernel.msgmax with sysctl to see it; receiving it works as it is".to_owned()),
-    on("msgrcv-copy", Errno::E2BIG, || "raise kernel.msgmax with sysctl to see it; receiving it works as it is".to_owned()),
-    on("shmget", Errno::EINVAL, || {
-        format!("kernel.shmmax = {} bounds the bytes of one segment", now("kernel.shmmax"))
+    on("msgrcv-copy", Errno::E2BIG, || {
+        "raise kernel.msgmax with sysctl to see it; receiving it works as it is".to_owned()
     }),
+    on("shmget", Errno::EINVAL, || format!("kernel.shmmax = {} bounds the bytes of one segment", now("kernel.shmmax"))),
     on("shmget", Errno::ENOSPC, || {
         format!(
             "kernel.shmmni = {} bounds the segments and kernel.shmall = {} the pages of this IPC namespace; see `ipcx limits shm`",
@@ -69,18 +79,28 @@ static TABLE: &[Hint] = &[
     on("shmget", Errno::ENOMEM, || "there is not enough memory, or vm.overcommit_memory = 2 forbids it".to_owned()),
     on("shmget", Errno::ENOSYS, no_sysv),
     on("shmget-huge", Errno::ENOMEM, || {
-        format!("vm.nr_hugepages = {} is the number of huge pages there are; raise it with sysctl", now("vm.nr_hugepages"))
+        format!(
+            "vm.nr_hugepages = {} is the number of huge pages there are; raise it with sysctl",
+            now("vm.nr_hugepages")
+        )
     }),
     on("shmget-huge", Errno::EPERM, || {
-        format!("huge pages are for members of the group vm.hugetlb_shm_group = {} or CAP_IPC_LOCK", now("vm.hugetlb_shm_group"))
+        format!(
+            "huge pages are for members of the group vm.hugetlb_shm_group = {} or CAP_IPC_LOCK",
+            now("vm.hugetlb_shm_group")
+        )
     }),
     on("shmctl-lock", Errno::ENOMEM, || {
         let soft = getrlimit(Resource::RLIMIT_MEMLOCK).map_or(0, |(soft, _)| soft);
         format!("RLIMIT_MEMLOCK = {soft} bounds the bytes a user may lock (ulimit -l)")
     }),
-    on("shm_open", Errno::ENOSPC, || "/dev/shm is full; see `ipcx limits shm` and `ipcx ls shm --sort size`".to_owned()),
+    on("shm_open", Errno::ENOSPC, || {
+        "/dev/shm is full; see `ipcx limits shm` and `ipcx ls shm --sort size`".to_owned()
+    }),
     on("pwrite", Errno::ENOSPC, || "the file system behind it is full; see `ipcx limits shm`".to_owned()),
-    on("semget", Errno::EINVAL, || format!("SEMMSL = {} bounds the semaphores of one set (1st number of kernel.sem)", sem(0))),
+    on("semget", Errno::EINVAL, || {
+        format!("SEMMSL = {} bounds the semaphores of one set (1st number of kernel.sem)", sem(0))
+    }),
     on("semget", Errno::ENOSPC, || {
         format!(
             "SEMMNI = {} bounds the sets and SEMMNS = {} the semaphores of this IPC namespace (4th and 2nd number of kernel.sem); see `ipcx limits sem`",
@@ -89,11 +109,15 @@ static TABLE: &[Hint] = &[
         )
     }),
     on("semget", Errno::ENOSYS, no_sysv),
-    on("semop", Errno::E2BIG, || format!("SEMOPM = {} bounds the operations of one call (3rd number of kernel.sem)", sem(2))),
+    on("semop", Errno::E2BIG, || {
+        format!("SEMOPM = {} bounds the operations of one call (3rd number of kernel.sem)", sem(2))
+    }),
     on("sem_open", Errno::ENOSPC, || "/dev/shm is full; see `ipcx limits shm`".to_owned()),
     on("mq_open", Errno::EMFILE, || {
         let soft = getrlimit(Resource::RLIMIT_MSGQUEUE).map_or(0, |(soft, _)| soft);
-        format!("RLIMIT_MSGQUEUE = {soft} bounds maxmsg*(msgsize+96) over all queues of a user (ulimit -q); see `ipcx limits msgq`")
+        format!(
+            "RLIMIT_MSGQUEUE = {soft} bounds maxmsg*(msgsize+96) over all queues of a user (ulimit -q); see `ipcx limits msgq`"
+        )
     }),
     on("mq_open", Errno::ENOSPC, || {
         format!("fs.mqueue.queues_max = {} bounds the queues of this IPC namespace", now("fs.mqueue.queues_max"))
@@ -106,7 +130,9 @@ static TABLE: &[Hint] = &[
         )
     }),
     on("mq_open", Errno::ENOSYS, no_mqueue),
-    on("mq_send", Errno::EMSGSIZE, || "the size of its messages is fixed when a POSIX queue is made (--message-size)".to_owned()),
+    on("mq_send", Errno::EMSGSIZE, || {
+        "the size of its messages is fixed when a POSIX queue is made (--message-size)".to_owned()
+    }),
     on("mq_send", Errno::EAGAIN, || "wait for room with --timeout".to_owned()),
 ];
 
@@ -126,7 +152,11 @@ mod tests {
         for (at, hint) in TABLE.iter().enumerate() {
             let advice = (hint.advice)();
             assert!(advice.len() > 20, "{}: {advice}", hint.call);
-            assert!(!TABLE[..at].iter().any(|other| other.call == hint.call && other.errno == hint.errno), "{}", hint.call);
+            assert!(
+                !TABLE[..at].iter().any(|other| other.call == hint.call && other.errno == hint.errno),
+                "{}",
+                hint.call
+            );
         }
     }
 

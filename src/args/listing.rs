@@ -36,7 +36,9 @@ impl ListArgs {
     }
 
     pub fn order(&self, kinds: &[Kind]) -> Result<Option<Order>, String> {
-        let Some(key) = &self.sort else { return Ok(self.reverse.then(|| Order { by: &crate::model::IDENTITY[3], reverse: true })) };
+        let Some(key) = &self.sort else {
+            return Ok(self.reverse.then(|| Order { by: &crate::model::IDENTITY[3], reverse: true }));
+        };
         let by = columns::named(kinds, &key.to_lowercase()).ok_or_else(|| unknown(kinds, key))?;
         Ok(Some(Order { by, reverse: self.reverse }))
     }
@@ -89,7 +91,12 @@ impl OutputArgs {
     }
 
     /// The columns for objects of `kind`: those that were chosen, or else `usual`.
-    pub fn columns(&self, kinds: &[Kind], kind: Kind, usual: Vec<&'static Field>) -> Result<Vec<&'static Field>, String> {
+    pub fn columns(
+        &self,
+        kinds: &[Kind],
+        kind: Kind,
+        usual: Vec<&'static Field>,
+    ) -> Result<Vec<&'static Field>, String> {
         let Some(text) = &self.output else { return Ok(usual) };
         let (mut fields, chosen) = match text.strip_prefix('+') {
             Some(more) => (usual, more),

@@ -20,7 +20,9 @@ pub fn parse(text: &[u8], noun: Option<Kind>) -> Result<ObjectRef, String> {
     let slash = text.iter().position(|byte| *byte == b'/').filter(|at| *at > 0);
     let front = slash.and_then(|at| Some((Kind::from_noun(&text[..at])?, &text[at + 1..])));
     match (noun, front) {
-        (None, None) => Err(format!("`{}` does not say its kind; write it in front: shm/…, msgq/… or sem/…", shown.escaped())),
+        (None, None) => {
+            Err(format!("`{}` does not say its kind; write it in front: shm/…, msgq/… or sem/…", shown.escaped()))
+        }
         (None, Some((kind, rest))) => ident(rest, kind).map(|id| ObjectRef { kind, id }),
         (Some(noun), Some((kind, rest))) if kind == noun => match ident(rest, noun) {
             // A path such as shm/data.bin may begin with the word.
@@ -36,7 +38,9 @@ pub fn parse(text: &[u8], noun: Option<Kind>) -> Result<ObjectRef, String> {
 
 fn ident(text: &[u8], kind: Kind) -> Result<Ident, String> {
     let shown = Text::from(text);
-    let forms = || if kind == Kind::Shm { format!("{FORMS} or a path with another slash (./data.bin)") } else { FORMS.to_owned() };
+    let forms = || {
+        if kind == Kind::Shm { format!("{FORMS} or a path with another slash (./data.bin)") } else { FORMS.to_owned() }
+    };
     let utf8 = std::str::from_utf8(text).unwrap_or("");
     if !utf8.is_empty() && utf8.bytes().all(|byte| byte.is_ascii_digit()) {
         return utf8.parse().map(Ident::Id).map_err(|_| format!("{utf8} is no identifier; they are 0 to {}", i32::MAX));
@@ -72,7 +76,9 @@ fn key(text: &str) -> Result<Ident, String> {
     };
     let number = number.map(|number| if negative { -number } else { number });
     match number {
-        Some(0) => Err("key 0 is IPC_PRIVATE and names no object; `create` without a reference makes a private one".to_owned()),
+        Some(0) => {
+            Err("key 0 is IPC_PRIVATE and names no object; `create` without a reference makes a private one".to_owned())
+        }
         Some(number @ -0x8000_0000..=0xffff_ffff) => {
             // A key is 32 bits; 0xffffffff and -1 are the same one.
             #[allow(clippy::cast_possible_truncation)]
@@ -98,7 +104,12 @@ pub fn project(text: &[u8]) -> Option<u8> {
     match text {
         [digit @ b'1'..=b'9'] => Some(digit - b'0'),
         [one] if !one.is_ascii_digit() => Some(*one),
-        _ => std::str::from_utf8(text).ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()))?.parse().ok().filter(|n| *n > 0),
+        _ => std::str::from_utf8(text)
+            .ok()
+            .filter(|text| text.bytes().all(|b| b.is_ascii_digit()))?
+            .parse()
+            .ok()
+            .filter(|n| *n > 0),
     }
 }
 
@@ -107,7 +118,9 @@ fn posix(name: &[u8], kind: Kind) -> Result<(), String> {
     match name {
         b"" => Err("a POSIX name has something after its slash".to_owned()),
         b"." | b".." => Err("`/.` and `/..` are no POSIX names".to_owned()),
-        name if name.len() > longest => Err(format!("a name of {} bytes is too long; the longest has {longest}", name.len())),
+        name if name.len() > longest => {
+            Err(format!("a name of {} bytes is too long; the longest has {longest}", name.len()))
+        }
         _ => Ok(()),
     }
 }
@@ -179,7 +192,19 @@ mod tests {
 
     #[test]
     fn numbers_that_do_not_fit_are_errors_and_never_another_object() {
-        for text in ["4294967296", "2147483648", "99999999999999999999", "0x100000001", "key/4294967297", "key/-2147483649", "0x", "0x-1", "key/", "key/+1", "key/0x"] {
+        for text in [
+            "4294967296",
+            "2147483648",
+            "99999999999999999999",
+            "0x100000001",
+            "key/4294967297",
+            "key/-2147483649",
+            "0x",
+            "0x-1",
+            "key/",
+            "key/+1",
+            "key/0x",
+        ] {
             assert!(under(Kind::Msgq, text).is_err(), "{text}");
         }
     }

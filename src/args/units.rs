@@ -56,7 +56,10 @@ pub fn mode(text: &str) -> Result<u32, String> {
 
 /// A type of a System V message: 1 to 2⁶³−1.
 pub fn message_type(text: &str) -> Result<i64, String> {
-    text.parse().ok().filter(|kind| *kind > 0).ok_or_else(|| format!("`{text}` is no message type; types are 1 to {}", i64::MAX))
+    text.parse()
+        .ok()
+        .filter(|kind| *kind > 0)
+        .ok_or_else(|| format!("`{text}` is no message type; types are 1 to {}", i64::MAX))
 }
 
 /// A number of things to do, at least 1.
@@ -83,7 +86,20 @@ mod tests {
 
     #[test]
     fn a_size_out_of_range_is_an_error_and_not_another_size() {
-        for text in ["18446744073709551616", "16E", "99999999999999999999K", "-1", "", "K", "1.2.3K", "4X", "0x10", "1 2", "nan", "infK"] {
+        for text in [
+            "18446744073709551616",
+            "16E",
+            "99999999999999999999K",
+            "-1",
+            "",
+            "K",
+            "1.2.3K",
+            "4X",
+            "0x10",
+            "1 2",
+            "nan",
+            "infK",
+        ] {
             assert!(size(text).is_err(), "{text}");
         }
     }

@@ -55,7 +55,9 @@ fn kinds() -> impl TypedValueParser<Value = Kind> {
 
 fn percent(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix('%').unwrap_or(text).parse().ok();
-    number.filter(|percent| (0.0..=100.0).contains(percent)).ok_or_else(|| format!("`{text}` is no percentage from 0 to 100"))
+    number
+        .filter(|percent| (0.0..=100.0).contains(percent))
+        .ok_or_else(|| format!("`{text}` is no percentage from 0 to 100"))
 }
 
 const fn column(key: &'static str, align: Align, get: fn(&Limit, &'static str) -> Seen<Value>) -> Field<Limit> {
@@ -68,7 +70,9 @@ static FIELDS: &[Field<Limit>] = &[
     column("name", Align::Left, |limit, _| Seen::Is(Value::Word(limit.name))),
     column("used", Align::Right, |limit, _| amount(limit, &limit.used)),
     column("limit", Align::Right, |limit, _| amount(limit, &limit.limit)),
-    column("percent", Align::Right, |limit, _| share(limit).map_or(Seen::Absent, |percent| Seen::Is(Value::Percent(percent)))),
+    column("percent", Align::Right, |limit, _| {
+        share(limit).map_or(Seen::Absent, |percent| Seen::Is(Value::Percent(percent)))
+    }),
     column("unit", Align::Left, |limit, _| Seen::Is(Value::Word(limit.unit.word()))),
     column("setting", Align::Left, |limit, _| Seen::Is(Value::Word(limit.setting))),
     column("help", Align::Left, |limit, _| Seen::Is(Value::Word(limit.help))),
@@ -116,7 +120,10 @@ pub fn run(args: &LimitsArgs, ctx: &mut Context) -> Outcome {
             status = Status::Failed;
         } else if let Seen::Hidden(reason) = &limit.used {
             let errno = nix::errno::Errno::from_raw(reason.errno);
-            ctx.ui.warn(format_args!("how much of {} is used could not be seen ({}: {errno:?})", limit.name, reason.call));
+            ctx.ui.warn(format_args!(
+                "how much of {} is used could not be seen ({}: {errno:?})",
+                limit.name, reason.call
+            ));
         }
     }
     Ok(status)

@@ -36,7 +36,8 @@ fn kinds() -> impl TypedValueParser<Value = Kind> {
 
 pub fn run(args: &LsArgs, ctx: &mut Context) -> Outcome {
     // In the order of the table of kinds, each once, however they were typed.
-    let chosen: Vec<Kind> = Kind::ALL.iter().copied().filter(|kind| args.kinds.is_empty() || args.kinds.contains(kind)).collect();
+    let chosen: Vec<Kind> =
+        Kind::ALL.iter().copied().filter(|kind| args.kinds.is_empty() || args.kinds.contains(kind)).collect();
     list(&chosen, &args.list, ctx)
 }
 
@@ -78,7 +79,14 @@ pub fn list(kinds: &[Kind], args: &ListArgs, ctx: &mut Context) -> Outcome {
                 return found.objects.iter().try_for_each(|object| render::json_line(&mut ui.out, fields, object));
             }
             if output.raw {
-                return render::raw(&mut ui.out, fields, &found.objects, !output.no_headings, output.times(), style.now);
+                return render::raw(
+                    &mut ui.out,
+                    fields,
+                    &found.objects,
+                    !output.no_headings,
+                    output.times(),
+                    style.now,
+                );
             }
             if found.objects.is_empty() && kinds.len() > 1 {
                 return Ok(());

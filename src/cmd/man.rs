@@ -38,7 +38,9 @@ pub fn run(args: &ManArgs, ctx: &mut Context) -> Outcome {
     }
     let name = [&["ipcx".to_owned()], &args.command[..]].concat().join("-");
     let page = pages.iter().find(|(known, _)| *known == name).map(|(_, page)| page);
-    let page = page.ok_or_else(|| usage(format!("there is no command `{}`", crate::model::Escaped(args.command.join(" ").as_bytes()))))?;
+    let page = page.ok_or_else(|| {
+        usage(format!("there is no command `{}`", crate::model::Escaped(args.command.join(" ").as_bytes())))
+    })?;
     // On a terminal man(1) shows it better than its source.
     if ctx.ui.terminal && run::pipe_to(&["man", "--local-file", "-"], page).is_ok() {
         return Ok(Status::Done);

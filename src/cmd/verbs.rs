@@ -40,7 +40,8 @@ pub fn create(kind: Kind, reference: Option<&ObjectRef>, spec: &Spec, ctx: &mut 
         // Only System V has objects without a name.
         None => mech::of(&ObjectRef { kind, id: Ident::Id(0) }),
     };
-    let Created { reference, new } = mechanism.create(reference.map(|reference| &reference.id), spec).doing("cannot create")?;
+    let Created { reference, new } =
+        mechanism.create(reference.map(|reference| &reference.id), spec).doing("cannot create")?;
     if !new {
         ctx.ui.detail(format_args!("{reference} exists already"));
     }
@@ -55,7 +56,9 @@ pub fn create(kind: Kind, reference: Option<&ObjectRef>, spec: &Spec, ctx: &mut 
             let removed = inventory::find(&reference, Needs::SCAN).and_then(|object| mechanism.remove(&object));
             ctx.ui.warn(match removed {
                 Ok(_) => format!("{reference} was removed again, because its reference could not be written"),
-                Err(error) => format!("{reference} was made, its reference could not be written, and it could not be removed: {error}"),
+                Err(error) => format!(
+                    "{reference} was made, its reference could not be written, and it could not be removed: {error}"
+                ),
             });
         }
         return Err(anyhow::Error::from(failed).context(ResultLost));
@@ -98,12 +101,21 @@ fn owner(text: &str) -> Result<Owner, String> {
         None | Some("") => None,
         Some(group) => Some(users::gid(group).ok_or_else(|| format!("there is no group `{}`", shown(group)))?),
     };
-    if uid.is_none() && gid.is_none() { Err("it names neither a user nor a group".to_owned()) } else { Ok(Owner { uid, gid }) }
+    if uid.is_none() && gid.is_none() {
+        Err("it names neither a user nor a group".to_owned())
+    } else {
+        Ok(Owner { uid, gid })
+    }
 }
 
 impl SetOptions {
     pub fn change(&self, max_bytes: Option<u64>) -> Change {
-        Change { mode: self.mode, uid: self.owner.and_then(|owner| owner.uid), gid: self.owner.and_then(|owner| owner.gid), max_bytes }
+        Change {
+            mode: self.mode,
+            uid: self.owner.and_then(|owner| owner.uid),
+            gid: self.owner.and_then(|owner| owner.gid),
+            max_bytes,
+        }
     }
 
     pub fn nothing(&self) -> bool {

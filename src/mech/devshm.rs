@@ -40,13 +40,11 @@ pub(super) fn each(gaps: &mut Vec<Gap>, mut see: impl FnMut(&Dir, &[u8], &FileSt
         });
     };
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let (directory, mut entries) = match (
-        Dir::open(DIRECTORY, flags, Mode::empty()),
-        Dir::open(DIRECTORY, flags, Mode::empty()),
-    ) {
-        (Ok(directory), Ok(entries)) => (directory, entries),
-        (Err(errno), _) | (_, Err(errno)) => return gap("open", errno),
-    };
+    let (directory, mut entries) =
+        match (Dir::open(DIRECTORY, flags, Mode::empty()), Dir::open(DIRECTORY, flags, Mode::empty())) {
+            (Ok(directory), Ok(entries)) => (directory, entries),
+            (Err(errno), _) | (_, Err(errno)) => return gap("open", errno),
+        };
     for entry in entries.iter() {
         let name = match entry {
             Ok(entry) => entry.file_name().to_owned(),
@@ -140,7 +138,14 @@ pub(super) fn set(path: &Path, object: &Object, wanted: &Change) -> Result<()> {
     change(
         &object.reference,
         wanted,
-        |mode| nix::sys::stat::fchmodat(nix::fcntl::AT_FDCWD, through.as_c_str(), mode, nix::sys::stat::FchmodatFlags::FollowSymlink),
+        |mode| {
+            nix::sys::stat::fchmodat(
+                nix::fcntl::AT_FDCWD,
+                through.as_c_str(),
+                mode,
+                nix::sys::stat::FchmodatFlags::FollowSymlink,
+            )
+        },
         |uid, gid| nix::unistd::chown(through.as_c_str(), uid, gid),
     )
     .map_err(|error| super::sysv::denied(error, Some(object)))
@@ -190,7 +195,13 @@ pub(super) fn limits() -> Vec<Limit> {
         setting,
     };
     vec![
-        limit("/dev/shm size", "bytes of POSIX shared memory and named semaphores", Unit::Bytes, bytes, "mount -o remount,size=SIZE /dev/shm"),
+        limit(
+            "/dev/shm size",
+            "bytes of POSIX shared memory and named semaphores",
+            Unit::Bytes,
+            bytes,
+            "mount -o remount,size=SIZE /dev/shm",
+        ),
         limit("/dev/shm inodes", "files in /dev/shm", Unit::Objects, files, "mount -o remount,nr_inodes=N /dev/shm"),
     ]
 }

@@ -25,13 +25,13 @@ pub(super) fn reference(kind: Kind, id: i32) -> ObjectRef {
 pub(super) fn key(kind: Kind, id: &Ident) -> Result<Option<i32>> {
     match id {
         Ident::Key(key) => Ok(Some(*key)),
-        Ident::Ftok(path, project) => ftok(file::path(path.raw()), *project)
-            .map(Some)
-            .map_err(|errno| Error::new("ftok", errno, ObjectRef { kind, id: id.clone() }).because(format!(
+        Ident::Ftok(path, project) => ftok(file::path(path.raw()), *project).map(Some).map_err(|errno| {
+            Error::new("ftok", errno, ObjectRef { kind, id: id.clone() }).because(format!(
                 "cannot make a key from {}: {}",
                 path.escaped(),
                 crate::error::describe(errno)
-            ))),
+            ))
+        }),
         _ => Ok(None),
     }
 }

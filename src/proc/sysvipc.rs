@@ -104,7 +104,8 @@ pub fn read<T>(path: &Path, row: fn(&mut Words<'_>) -> Option<T>) -> io::Result<
 
 impl<T> Table<T> {
     fn take(&mut self, line: &[u8], heading: &mut bool, row: fn(&mut Words<'_>) -> Option<T>) {
-        if std::mem::take(heading) && line.first().is_none_or(|c| !c.is_ascii_digit() && *c != b'-')
+        if std::mem::take(heading)
+            && line.first().is_none_or(|c| !c.is_ascii_digit() && *c != b'-')
             && line.trim_ascii_start().first().is_some_and(u8::is_ascii_alphabetic)
         {
             return;
@@ -217,7 +218,8 @@ mod tests {
     #[test]
     fn an_empty_file_and_a_file_with_only_a_heading_are_empty_tables() {
         assert_eq!(parse(b"", msg).rows.len(), 0);
-        let heading = parse(b"       key      semid perms      nsems   uid   gid  cuid  cgid      otime      ctime\n", sem);
+        let heading =
+            parse(b"       key      semid perms      nsems   uid   gid  cuid  cgid      otime      ctime\n", sem);
         assert_eq!((heading.rows.len(), heading.bad), (0, 0));
     }
 
@@ -242,7 +244,10 @@ mod tests {
     fn a_table_longer_than_the_buffer_is_read_whole() {
         let mut text = b"key semid\n".to_vec();
         for id in 0..5000 {
-            text.extend_from_slice(format!("{:>10} {id:>10}   600          1     0     0     0     0          0 1763690000\n", -id).as_bytes());
+            text.extend_from_slice(
+                format!("{:>10} {id:>10}   600          1     0     0     0     0          0 1763690000\n", -id)
+                    .as_bytes(),
+            );
         }
         let table = parse(&text, sem);
         assert_eq!((table.rows.len(), table.bad), (5000, 0));

@@ -10,7 +10,14 @@ use std::io::{self, Write};
 type Record = Vec<(&'static str, Seen<Value>)>;
 
 /// Writes every field that the row has; what could not be seen is said with its reason.
-pub fn page<T>(out: &mut impl Write, title: &str, fields: &[&Field<T>], row: &T, style: &Style, layout: Layout) -> io::Result<()> {
+pub fn page<T>(
+    out: &mut impl Write,
+    title: &str,
+    fields: &[&Field<T>],
+    row: &T,
+    style: &Style,
+    layout: Layout,
+) -> io::Result<()> {
     if layout.color {
         writeln!(out, "{}", title.bold())?;
     } else {
@@ -68,6 +75,8 @@ fn column(key: &'static str, example: &Seen<Value>) -> Field<Record> {
         needs: Needs::SCAN,
         default: true,
         align: if number { Align::Right } else { Align::Left },
-        get: |record, key| record.iter().find(|(known, _)| *known == key).map_or(Seen::Absent, |(_, value)| value.clone()),
+        get: |record, key| {
+            record.iter().find(|(known, _)| *known == key).map_or(Seen::Absent, |(_, value)| value.clone())
+        },
     }
 }

@@ -26,14 +26,27 @@ pub struct Layout {
 }
 
 /// A table for people.
-pub fn table<T>(out: &mut impl Write, fields: &[&Field<T>], rows: &[T], style: &Style, layout: Layout) -> io::Result<()> {
+pub fn table<T>(
+    out: &mut impl Write,
+    fields: &[&Field<T>],
+    rows: &[T],
+    style: &Style,
+    layout: Layout,
+) -> io::Result<()> {
     match layout.width {
         Some(width) if rows.len() <= FITTED_ROWS => fitted(out, fields, rows, style, layout, width),
         _ => aligned(out, fields, rows, style, layout),
     }
 }
 
-fn fitted<T>(out: &mut impl Write, fields: &[&Field<T>], rows: &[T], style: &Style, layout: Layout, width: u16) -> io::Result<()> {
+fn fitted<T>(
+    out: &mut impl Write,
+    fields: &[&Field<T>],
+    rows: &[T],
+    style: &Style,
+    layout: Layout,
+    width: u16,
+) -> io::Result<()> {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     if layout.headings {
@@ -124,7 +137,14 @@ fn push_spaces(line: &mut String, n: usize) {
 }
 
 /// Tab-separated lines with exact values; tabs and newlines inside a value are escaped.
-pub fn raw<T>(out: &mut impl Write, fields: &[&Field<T>], rows: &[T], headings: bool, times: TimeFormat, now: i64) -> io::Result<()> {
+pub fn raw<T>(
+    out: &mut impl Write,
+    fields: &[&Field<T>],
+    rows: &[T],
+    headings: bool,
+    times: TimeFormat,
+    now: i64,
+) -> io::Result<()> {
     let mut line = String::new();
     if headings {
         let titles: Vec<String> = fields.iter().map(|field| field.title()).collect();

@@ -16,7 +16,8 @@ pub fn path(bytes: &[u8]) -> &Path {
 
 /// Opens a file without following a symbolic link at its end and without blocking on a FIFO.
 pub fn open_plain(path: &Path, flags: OFlag) -> nix::Result<(OwnedFd, FileStat)> {
-    let fd = open(path, flags | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY, Mode::empty())?;
+    let fd =
+        open(path, flags | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY, Mode::empty())?;
     let stat = fstat(&fd)?;
     Ok((fd, stat))
 }
@@ -26,11 +27,7 @@ pub fn open_plain(path: &Path, flags: OFlag) -> nix::Result<(OwnedFd, FileStat)>
 ///
 /// Where the file system has no unnamed files (O_TMPFILE, open(2)), the file is made under its name,
 /// and removed again when `fill` fails.
-pub fn create(
-    path: &Path,
-    mode: u32,
-    fill: impl Fn(&OwnedFd) -> nix::Result<()>,
-) -> nix::Result<OwnedFd> {
+pub fn create(path: &Path, mode: u32, fill: impl Fn(&OwnedFd) -> nix::Result<()>) -> nix::Result<OwnedFd> {
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -71,16 +68,15 @@ pub fn create(
 pub fn send(to: impl AsFd, from: impl AsFd, offset: u64, length: usize) -> nix::Result<usize> {
     let mut at = libc::off_t::try_from(offset).map_err(|_| Errno::EOVERFLOW)?;
     // SAFETY: `at` is a valid place for the offset and outlives the call; both descriptors are open.
-    let sent = unsafe {
-        libc::sendfile(to.as_fd().as_raw_fd(), from.as_fd().as_raw_fd(), &mut at, length)
-    };
+    let sent = unsafe { libc::sendfile(to.as_fd().as_raw_fd(), from.as_fd().as_raw_fd(), &mut at, length) };
     Errno::result(sent).map(isize::unsigned_abs)
 }
 
 /// How many bytes are left to read of a regular file; `None` for anything else.
 pub fn left(fd: impl AsFd) -> Option<u64> {
     let stat = fstat(&fd).ok()?;
-    let regular = nix::sys::stat::SFlag::from_bits_truncate(stat.st_mode) & nix::sys::stat::SFlag::S_IFMT == nix::sys::stat::SFlag::S_IFREG;
+    let regular = nix::sys::stat::SFlag::from_bits_truncate(stat.st_mode) & nix::sys::stat::SFlag::S_IFMT
+        == nix::sys::stat::SFlag::S_IFREG;
     let at = regular.then(|| nix::unistd::lseek(&fd, 0, nix::unistd::Whence::SeekCur).ok()).flatten()?;
     // /proc and /sys call their files regular and empty.
     u64::try_from(stat.st_size - at).ok().filter(|_| stat.st_size > 0)

@@ -70,7 +70,7 @@ pub fn pipe_to(argv: &[&str], input: &[u8]) -> nix::Result<()> {
         .map_err(|error| errno(&error))?;
     if let Some(mut pipe) = child.stdin.take() {
         // A reader that has seen enough is no failure.
-        let _ = pipe.write_all(input);
+        drop(pipe.write_all(input));
     }
     let status = child.wait().map_err(|error| errno(&error))?;
     if status.success() { Ok(()) } else { Err(Errno::ECHILD) }

@@ -128,8 +128,9 @@ impl Ui {
 
 fn stdout_failure(error: &anyhow::Error) -> Option<StdoutFailed> {
     error.chain().find_map(|cause| {
-        cause.downcast_ref::<StdoutFailed>().copied().or_else(|| {
-            cause.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref::<StdoutFailed>().copied()
-        })
+        cause
+            .downcast_ref::<StdoutFailed>()
+            .copied()
+            .or_else(|| cause.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref::<StdoutFailed>().copied())
     })
 }

@@ -39,10 +39,7 @@ pub struct CreateArgs {
 }
 
 pub fn run(args: &CreateArgs, ctx: &mut Context) -> Outcome {
-    let what = What::Channel {
-        max_bytes: args.max_bytes,
-        max_messages: args.max_messages,
-        message_size: args.message_size,
-    };
+    let what =
+        What::Channel { max_bytes: args.max_bytes, max_messages: args.max_messages, message_size: args.message_size };
     verbs::create(Kind::Msgq, args.reference.as_ref(), &args.options.spec(what), ctx)
 }

@@ -140,4 +140,3 @@ fn keep(channel: &mut dyn Channel, message: &[u8], tag: Tag, written: usize, ui:
         }
     }
 }
-

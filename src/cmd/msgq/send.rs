@@ -93,7 +93,9 @@ fn read(waiter: &Waiter, buffer: &mut [u8]) -> anyhow::Result<usize> {
     }
     waiter.run(|| stdio::read(stdio::stdin(), buffer)).map_err(|stop| match stop {
         Stop::Errno(errno) => Error::new("read", errno, "standard input").because(describe(errno)).doing("cannot read"),
-        Stop::TimedOut => Error::new("read", Errno::ETIMEDOUT, "standard input").because("timed out").doing("cannot read"),
+        Stop::TimedOut => {
+            Error::new("read", Errno::ETIMEDOUT, "standard input").because("timed out").doing("cannot read")
+        }
         Stop::Signal(signal) => {
             Error::new("read", Errno::EINTR, "standard input").with_status(Status::Signal(signal)).doing("cannot read")
         }
@@ -101,7 +103,8 @@ fn read(waiter: &Waiter, buffer: &mut [u8]) -> anyhow::Result<usize> {
 }
 
 fn too_long() -> anyhow::Error {
-    Error::refused("standard input", Status::Limit, format!("a message of more than {LONGEST} bytes fits no queue")).doing("cannot read")
+    Error::refused("standard input", Status::Limit, format!("a message of more than {LONGEST} bytes fits no queue"))
+        .doing("cannot read")
 }
 
 fn whole_input(waiter: &Waiter) -> anyhow::Result<Vec<u8>> {

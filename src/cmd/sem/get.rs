@@ -49,7 +49,9 @@ const fn column(key: &'static str) -> Field<Member> {
         needs: Needs::CONTENTS,
         default: true,
         align: Align::Right,
-        get: |member, key| member.iter().find(|(known, _)| *known == key).map_or(Seen::Absent, |(_, value)| value.clone()),
+        get: |member, key| {
+            member.iter().find(|(known, _)| *known == key).map_or(Seen::Absent, |(_, value)| value.clone())
+        },
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::spec::{self, Range};
 use crate::args::SemRef;
-use crate::cmd::verbs::{self, SetOptions};
 use crate::cmd::Outcome;
+use crate::cmd::verbs::{self, SetOptions};
 use crate::error::Doing as _;
 use crate::exit::Status;
 use crate::mech::Access;

@@ -35,13 +35,19 @@ fn range(text: &str) -> Option<Range> {
     let index = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten();
     match text.split_once('-') {
         None => index(text).map(|at| Range::Some(at, at)),
-        Some((first, last)) => Some(Range::Some(index(first)?, index(last)?)).filter(|range| matches!(range, Range::Some(a, b) if a <= b)),
+        Some((first, last)) => {
+            Some(Range::Some(index(first)?, index(last)?)).filter(|range| matches!(range, Range::Some(a, b) if a <= b))
+        }
     }
 }
 
 /// `0=-1`, `1=+2u`, `2-4=0n`, `all=-1`.
 pub fn op(text: &str) -> Result<OpSpec, String> {
-    let bad = || format!("`{text}` is no operation; write INDEX=OP, FIRST-LAST=OP or all=OP, with OP such as -1, +2 or 0 and u (undo) or n (nowait) behind it");
+    let bad = || {
+        format!(
+            "`{text}` is no operation; write INDEX=OP, FIRST-LAST=OP or all=OP, with OP such as -1, +2 or 0 and u (undo) or n (nowait) behind it"
+        )
+    };
     let (front, back) = text.split_once('=').ok_or_else(bad)?;
     let digits = back.trim_end_matches(['u', 'n']);
     let flags = &back[digits.len()..];
@@ -49,7 +55,8 @@ pub fn op(text: &str) -> Result<OpSpec, String> {
         return Err(bad());
     }
     let amount: i64 = digits.parse().map_err(|_| bad())?;
-    let amount = i16::try_from(amount).map_err(|_| format!("{amount} is out of range; an operation is -32768 to 32767"))?;
+    let amount =
+        i16::try_from(amount).map_err(|_| format!("{amount} is out of range; an operation is -32768 to 32767"))?;
     let op = Op { index: 0, amount, undo: flags.contains('u'), nowait: flags.contains('n') };
     Ok(OpSpec { range: range(front).ok_or_else(bad)?, op })
 }
@@ -77,7 +84,10 @@ mod tests {
 
     #[test]
     fn what_is_out_of_range_or_malformed_is_an_error() {
-        for text in ["", "0", "0=", "=1", "0=x", "0=40000", "0=-40000", "4-2=1", "65536=1", "-1=1", "0=1uu", "0=1x", "al=1", "0-=1", "+0=1"] {
+        for text in [
+            "", "0", "0=", "=1", "0=x", "0=40000", "0=-40000", "4-2=1", "65536=1", "-1=1", "0=1uu", "0=1x", "al=1",
+            "0-=1", "+0=1",
+        ] {
             assert!(op(text).is_err(), "{text}");
         }
         for text in ["0", "0=-1", "0=4294967296", "1-0=1", "0=1u"] {

@@ -101,7 +101,13 @@ fn stat(region: &mut dyn Region, reference: &ObjectRef) -> anyhow::Result<String
 }
 
 /// One line of the dialogue; whether it goes on.
-fn answer(line: &[u8], region: &mut dyn Region, reference: &ObjectRef, read_only: bool, ctx: &mut Context) -> anyhow::Result<bool> {
+fn answer(
+    line: &[u8],
+    region: &mut dyn Region,
+    reference: &ObjectRef,
+    read_only: bool,
+    ctx: &mut Context,
+) -> anyhow::Result<bool> {
     let line = String::from_utf8_lossy(line).into_owned();
     let mut words = line.trim_start().splitn(3, ' ');
     let mistake = |what: &str| Error::refused("", Status::Usage, what).into();
@@ -120,7 +126,9 @@ fn answer(line: &[u8], region: &mut dyn Region, reference: &ObjectRef, read_only
         (Some("write"), offset, Some(text)) => {
             let Some(offset) = number(offset) else { return Err(mistake("write it as: write OFFSET TEXT")) };
             if read_only {
-                return Err(Error::new("write", Errno::EROFS, reference).because("it is attached for reading only").doing("cannot write to"));
+                return Err(Error::new("write", Errno::EROFS, reference)
+                    .because("it is attached for reading only")
+                    .doing("cannot write to"));
             }
             range(region, reference, offset, Some(text.len() as u64)).doing("cannot write to")?;
             region.write_at(offset, text.as_bytes()).doing("cannot write to")?;

@@ -62,7 +62,7 @@ pub fn run(args: &CreateArgs, ctx: &mut Context) -> Outcome {
             };
             let content = File::open(path).map_err(failed)?;
             let meta = content.metadata().map_err(failed)?;
-            (Some(content), meta.is_file().then(|| meta.len()))
+            (Some(content), meta.is_file().then_some(meta.len()))
         }
     };
     let size = match (args.size, length) {

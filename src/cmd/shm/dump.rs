@@ -102,7 +102,8 @@ fn watch(region: &dyn Region, offset: u64, length: u64, every: Duration, ctx: &m
         }
         for (at, bytes) in now.chunks(WIDTH).enumerate() {
             let old = before.as_ref().map(|before| &before[at * WIDTH..at * WIDTH + bytes.len()]);
-            let changed: Vec<bool> = old.map(|old| old.iter().zip(bytes).map(|(a, b)| a != b).collect()).unwrap_or_default();
+            let changed: Vec<bool> =
+                old.map(|old| old.iter().zip(bytes).map(|(a, b)| a != b).collect()).unwrap_or_default();
             if ctx.ui.terminal || old.is_none() || changed.contains(&true) {
                 hexdump::line(&mut text, offset + (at * WIDTH) as u64, bytes, &changed, ctx.ui.color);
             }

@@ -66,7 +66,8 @@ pub fn run(command: &ShmCommand, ctx: &mut Context) -> Outcome {
 /// The range that was asked for, when it lies inside the region: (offset, length).
 fn range(region: &dyn Region, reference: &ObjectRef, offset: u64, length: Option<u64>) -> Result<(u64, u64)> {
     let size = region.size()?;
-    let outside = |what: String| Error::refused(reference, Status::Failed, format!("{what} is outside its {size} bytes"));
+    let outside =
+        |what: String| Error::refused(reference, Status::Failed, format!("{what} is outside its {size} bytes"));
     if offset > size {
         return Err(outside(format!("offset {offset}")));
     }

@@ -94,7 +94,13 @@ pub fn run(args: &WriteArgs) -> Outcome {
 }
 
 /// Moves bytes until the end of the input or of the region; how many.
-fn stream(region: &mut dyn Region, reference: &ObjectRef, offset: u64, room: u64, from: BorrowedFd<'_>) -> anyhow::Result<u64> {
+fn stream(
+    region: &mut dyn Region,
+    reference: &ObjectRef,
+    offset: u64,
+    room: u64,
+    from: BorrowedFd<'_>,
+) -> anyhow::Result<u64> {
     let waiter = Waiter::new(Wait::Forever);
     let mut done = 0;
     while done < room {
@@ -113,7 +119,7 @@ fn stream(region: &mut dyn Region, reference: &ObjectRef, offset: u64, room: u64
         match got {
             Ok(0) => break,
             Ok(got) => done += got as u64,
-            Err(Stop::Errno(Errno::EAGAIN)) => stdio::wait_readable(from).map_err(|errno| input(errno))?,
+            Err(Stop::Errno(Errno::EAGAIN)) => stdio::wait_readable(from).map_err(input)?,
             Err(Stop::Errno(errno)) => return Err(input(errno)),
             Err(Stop::Signal(signal)) => {
                 let cause = format!("interrupted after {done} bytes");

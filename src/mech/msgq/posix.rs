@@ -9,8 +9,8 @@ use crate::mech::{
 };
 use crate::model::{Family, Fingerprint, Gap, Ident, Kind, Needs, Object, ObjectRef, Reason, Seen, Text, Value};
 use crate::proc::sysctl;
-use crate::sys::waiter::{Stop, Waiter, timespec};
 use crate::sys::lease;
+use crate::sys::waiter::{Stop, Waiter, timespec};
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
@@ -70,14 +70,20 @@ fn directory() -> std::result::Result<OwnedFd, Gap> {
         note: Some(note),
     };
     if unmounted == Errno::ENODEV {
-        return Err(gap("fsopen", unmounted, "this kernel has no POSIX message queues (CONFIG_POSIX_MQUEUE)".to_owned()));
+        return Err(gap(
+            "fsopen",
+            unmounted,
+            "this kernel has no POSIX message queues (CONFIG_POSIX_MQUEUE)".to_owned(),
+        ));
     }
-    let mounted = statfs(MOUNT_POINT).is_ok_and(|fs| i64::from(fs.filesystem_type().0) == MQUEUE_MAGIC);
+    let mounted = statfs(MOUNT_POINT).is_ok_and(|fs| fs.filesystem_type().0 == MQUEUE_MAGIC);
     if !mounted {
         return Err(gap(
             "fsopen",
             unmounted,
-            format!("could not look: no mqueue file system is mounted on {MOUNT_POINT}, and looking without one needs CAP_SYS_ADMIN"),
+            format!(
+                "could not look: no mqueue file system is mounted on {MOUNT_POINT}, and looking without one needs CAP_SYS_ADMIN"
+            ),
         ));
     }
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
@@ -221,7 +227,8 @@ impl Mechanism for PosixMsgq {
             // It is there, and we may not read it: its entry in the directory is still to be seen.
             Err(Errno::EACCES) => {
                 let directory = directory().map_err(|_| failed("mq_open", Errno::EACCES, &reference(name)))?;
-                let file = CString::new(&name.raw()[1..]).map_err(|_| failed("mq_open", Errno::EINVAL, &reference(name)))?;
+                let file =
+                    CString::new(&name.raw()[1..]).map_err(|_| failed("mq_open", Errno::EINVAL, &reference(name)))?;
                 look(&directory, &file).map_err(|errno| failed("mq_open", errno, &reference(name)))?
             }
             Err(errno) => return Err(failed("mq_open", errno, &reference(name))),
@@ -246,8 +253,12 @@ impl Mechanism for PosixMsgq {
         };
         let reference = reference(name);
         if max_bytes.is_some() {
-            return Err(Error::refused(&reference, Status::Usage, "a POSIX queue is bounded by messages and their size, not in bytes")
-                .hinting("use --max-messages and --message-size"));
+            return Err(Error::refused(
+                &reference,
+                Status::Usage,
+                "a POSIX queue is bounded by messages and their size, not in bytes",
+            )
+            .hinting("use --max-messages and --message-size"));
         }
         let shape = match (max_messages, message_size) {
             (None, None) => None,
@@ -269,7 +280,9 @@ impl Mechanism for PosixMsgq {
             }
             Err(errno @ Errno::EINVAL) => {
                 let cause = match shape {
-                    Some((messages, size)) => format!("a queue of {messages} messages of {size} bytes is not permitted"),
+                    Some((messages, size)) => {
+                        format!("a queue of {messages} messages of {size} bytes is not permitted")
+                    }
                     None => String::new(),
                 };
                 Err(Error::new("mq_open", errno, &reference).because(cause).with_status(Status::Limit))
@@ -313,9 +326,8 @@ impl Mechanism for PosixMsgq {
         if now.fingerprint != object.fingerprint {
             return Err(replaced(&object.reference));
         }
-        sys::mq_unlink(&c_name(name)?).map_err(|errno| {
-            crate::mech::sysv::denied(failed("mq_unlink", errno, &object.reference), Some(object))
-        })?;
+        sys::mq_unlink(&c_name(name)?)
+            .map_err(|errno| crate::mech::sysv::denied(failed("mq_unlink", errno, &object.reference), Some(object)))?;
         Ok(match (now.number("messages"), now.number("bytes")) {
             (None | Some(0), _) => None,
             (Some(1), bytes) => Some(format!("1 message of {} bytes was in it", bytes.unwrap_or(0))),
@@ -332,8 +344,13 @@ impl Mechanism for PosixMsgq {
         let queue = open_queue(name, libc::O_RDONLY)
             .or_else(|_| open_queue(name, libc::O_WRONLY))
             .map_err(|error| crate::mech::sysv::denied(error, Some(object)))?;
-        devshm::change(&object.reference, change, |mode| fchmod(&queue, mode), |uid, gid| nix::unistd::fchown(&queue, uid, gid))
-            .map_err(|error| crate::mech::sysv::denied(error, Some(object)))
+        devshm::change(
+            &object.reference,
+            change,
+            |mode| fchmod(&queue, mode),
+            |uid, gid| nix::unistd::fchown(&queue, uid, gid),
+        )
+        .map_err(|error| crate::mech::sysv::denied(error, Some(object)))
     }
 
     fn limits(&self) -> Vec<Limit> {
@@ -361,10 +378,38 @@ impl Mechanism for PosixMsgq {
             _ => Seen::Absent,
         };
         vec![
-            limit("queues_max", "queues in this IPC namespace", Unit::Objects, sysctl("fs.mqueue.queues_max"), used(found.objects.len() as u64), "fs.mqueue.queues_max"),
-            limit("msg_max", "messages that one queue may hold", Unit::Objects, sysctl("fs.mqueue.msg_max"), Seen::Absent, "fs.mqueue.msg_max"),
-            limit("msgsize_max", "bytes of one message", Unit::Bytes, sysctl("fs.mqueue.msgsize_max"), Seen::Absent, "fs.mqueue.msgsize_max"),
-            limit("RLIMIT_MSGQUEUE", "bytes of all queues of this user, maxmsg*(msgsize+96) each", Unit::Bytes, rlimit, used(charged.sum()), "ulimit -q"),
+            limit(
+                "queues_max",
+                "queues in this IPC namespace",
+                Unit::Objects,
+                sysctl("fs.mqueue.queues_max"),
+                used(found.objects.len() as u64),
+                "fs.mqueue.queues_max",
+            ),
+            limit(
+                "msg_max",
+                "messages that one queue may hold",
+                Unit::Objects,
+                sysctl("fs.mqueue.msg_max"),
+                Seen::Absent,
+                "fs.mqueue.msg_max",
+            ),
+            limit(
+                "msgsize_max",
+                "bytes of one message",
+                Unit::Bytes,
+                sysctl("fs.mqueue.msgsize_max"),
+                Seen::Absent,
+                "fs.mqueue.msgsize_max",
+            ),
+            limit(
+                "RLIMIT_MSGQUEUE",
+                "bytes of all queues of this user, maxmsg*(msgsize+96) each",
+                Unit::Bytes,
+                rlimit,
+                used(charged.sum()),
+                "ulimit -q",
+            ),
         ]
     }
 }
@@ -417,7 +462,9 @@ impl Channel for Queue {
         }
         match priority.unwrap_or(0) {
             priority @ 0..=32767 => Ok(Tag::Priority(priority)),
-            priority => Err(Error::refused(&self.reference, Status::Usage, format!("priority {priority} is over 32767"))),
+            priority => {
+                Err(Error::refused(&self.reference, Status::Usage, format!("priority {priority} is over 32767")))
+            }
         }
     }
 
@@ -439,14 +486,21 @@ impl Channel for Queue {
 
     fn recv(&mut self, into: &mut Vec<u8>, pick: Pick, limit: Limits, waiter: &Waiter) -> Result<Tag> {
         if pick != Pick::First {
-            return Err(Error::refused(&self.reference, Status::Usage, "a POSIX queue gives its messages by priority; none can be chosen by type"));
+            return Err(Error::refused(
+                &self.reference,
+                Status::Usage,
+                "a POSIX queue gives its messages by priority; none can be chosen by type",
+            ));
         }
         let most = limit.max_size.unwrap_or(usize::MAX);
         if most < self.message_size && !limit.truncate {
             return Err(Error::refused(
                 &self.reference,
                 Status::Limit,
-                format!("its messages may have {} bytes, and a POSIX queue cannot leave a longer one in place", self.message_size),
+                format!(
+                    "its messages may have {} bytes, and a POSIX queue cannot leave a longer one in place",
+                    self.message_size
+                ),
             )
             .hinting("raise --max-size, or cut messages with --truncate"));
         }

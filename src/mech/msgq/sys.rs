@@ -135,9 +135,8 @@ pub(super) fn mq_attr(queue: impl AsFd) -> nix::Result<libc::mq_attr> {
 pub(super) fn mq_send(queue: impl AsFd, text: &[u8], priority: u32, until: Option<libc::timespec>) -> nix::Result<()> {
     let until = until.as_ref().map_or(ptr::null(), ptr::from_ref);
     // SAFETY: `text` and `until` outlive the call; a null time means to wait for ever.
-    let sent = unsafe {
-        libc::mq_timedsend(queue.as_fd().as_raw_fd(), text.as_ptr().cast(), text.len(), priority, until)
-    };
+    let sent =
+        unsafe { libc::mq_timedsend(queue.as_fd().as_raw_fd(), text.as_ptr().cast(), text.len(), priority, until) };
     Errno::result(sent).map(drop)
 }
 

@@ -108,8 +108,9 @@ impl Mechanism for SysvMsgq {
         let name = || asked.as_ref().map_or_else(|| "msgq".to_owned(), ToString::to_string);
         if max_messages.is_some() || message_size.is_some() {
             let cause = "a System V queue is bounded in bytes, not in messages";
-            return Err(Error::refused(name(), Status::Usage, cause)
-                .hinting("use --max-bytes, or a POSIX name such as /jobs"));
+            return Err(
+                Error::refused(name(), Status::Usage, cause).hinting("use --max-bytes, or a POSIX name such as /jobs")
+            );
         }
         let key = match id {
             None => libc::IPC_PRIVATE,
@@ -157,7 +158,8 @@ impl Mechanism for SysvMsgq {
         if now != object.fingerprint {
             return Err(replaced(&object.reference));
         }
-        sys::remove(id).map_err(|errno| sysv::denied(sysv::failed("msgctl", errno, &object.reference), Some(object)))?;
+        sys::remove(id)
+            .map_err(|errno| sysv::denied(sysv::failed("msgctl", errno, &object.reference), Some(object)))?;
         let lost = match row.qnum {
             0 => None,
             1 => Some(format!("1 message of {} bytes was in it", row.cbytes)),
@@ -191,7 +193,13 @@ impl Mechanism for SysvMsgq {
             setting,
         };
         vec![
-            limit("MSGMNI", "queues in this IPC namespace", "kernel.msgmni", Unit::Objects, used(|(queues, ..)| queues)),
+            limit(
+                "MSGMNI",
+                "queues in this IPC namespace",
+                "kernel.msgmni",
+                Unit::Objects,
+                used(|(queues, ..)| queues),
+            ),
             limit("MSGMAX", "bytes of one message", "kernel.msgmax", Unit::Bytes, Seen::Absent),
             limit("MSGMNB", "bytes that a new queue holds", "kernel.msgmnb", Unit::Bytes, Seen::Absent),
         ]
@@ -206,7 +214,8 @@ fn apply(id: i32, change: &Change) -> Result<()> {
     }
     sys::set(id, &mut queue).map_err(|errno| match (errno, change.max_bytes) {
         (Errno::EPERM, Some(bytes)) if bytes > sysctl::number("kernel.msgmnb").unwrap_or(u64::MAX) => {
-            Error::new("msgctl-qbytes", errno, reference(id)).because(format!("a queue of {bytes} bytes is not permitted"))
+            Error::new("msgctl-qbytes", errno, reference(id))
+                .because(format!("a queue of {bytes} bytes is not permitted"))
         }
         _ => sysv::failed("msgctl", errno, &reference(id)),
     })
@@ -274,8 +283,10 @@ impl Queue {
 impl Channel for Queue {
     fn tag(&self, kind: Option<i64>, priority: Option<u32>) -> Result<Tag> {
         match (kind.unwrap_or(1), priority) {
-            (_, Some(_)) => Err(Error::refused(&self.reference, Status::Usage, "a System V message has a type, not a priority")
-                .hinting("use --type N")),
+            (_, Some(_)) => {
+                Err(Error::refused(&self.reference, Status::Usage, "a System V message has a type, not a priority")
+                    .hinting("use --type N"))
+            }
             (kind, None) => Ok(Tag::Type(kind)),
         }
     }
@@ -292,21 +303,19 @@ impl Channel for Queue {
         }
         self.buffer.put(kind, message);
         let flags = if waiter.never() { libc::IPC_NOWAIT } else { 0 };
-        waiter.run(|| sys::send(self.id, &self.buffer, message.len(), flags)).map_err(|stop| {
-            match stop {
-                Stop::Errno(Errno::EINVAL) => {
-                    let msgmax = sysctl::number("kernel.msgmax").unwrap_or(u64::MAX);
-                    if message.len() as u64 > msgmax {
-                        return self.too_long(message.len(), msgmax, "msgsnd", Errno::EINVAL);
-                    }
-                    self.fail("msgsnd", Errno::EINVAL)
+        waiter.run(|| sys::send(self.id, &self.buffer, message.len(), flags)).map_err(|stop| match stop {
+            Stop::Errno(Errno::EINVAL) => {
+                let msgmax = sysctl::number("kernel.msgmax").unwrap_or(u64::MAX);
+                if message.len() as u64 > msgmax {
+                    return self.too_long(message.len(), msgmax, "msgsnd", Errno::EINVAL);
                 }
-                Stop::Errno(Errno::EAGAIN) => {
-                    Error::new("msgsnd", Errno::EAGAIN, &self.reference).because("the queue is full")
-                }
-                Stop::Errno(errno) => self.fail("msgsnd", errno),
-                stop => stopped(stop, "msgsnd", &self.reference),
+                self.fail("msgsnd", Errno::EINVAL)
             }
+            Stop::Errno(Errno::EAGAIN) => {
+                Error::new("msgsnd", Errno::EAGAIN, &self.reference).because("the queue is full")
+            }
+            Stop::Errno(errno) => self.fail("msgsnd", errno),
+            stop => stopped(stop, "msgsnd", &self.reference),
         })
     }
 
@@ -370,8 +379,9 @@ impl Channel for Queue {
                         room = msgmax;
                     } else if stat(self.id).is_ok() {
                         // The copy is bounded by msgmax as it is now (prepare_copy, ipc/msg.c).
-                        return Err(Error::new("msgrcv-copy", errno, &self.reference)
-                            .because(format!("message {position} is longer than kernel.msgmax, which was lowered to {msgmax}")));
+                        return Err(Error::new("msgrcv-copy", errno, &self.reference).because(format!(
+                            "message {position} is longer than kernel.msgmax, which was lowered to {msgmax}"
+                        )));
                     } else {
                         return Err(self.fail("msgrcv", errno));
                     }

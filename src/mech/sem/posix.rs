@@ -202,7 +202,9 @@ impl Mechanism for PosixSem {
     }
 
     fn create(&self, id: Option<&Ident>, spec: &Spec) -> Result<Created> {
-        let What::Counter { values } = &spec.what else { unreachable!("semaphores are made from the shape of a counter") };
+        let What::Counter { values } = &spec.what else {
+            unreachable!("semaphores are made from the shape of a counter")
+        };
         let name = match id {
             Some(id) => name_of(id)?,
             None => return Err(Error::refused("sem", Status::Usage, "a POSIX semaphore needs a name")),
@@ -248,7 +250,11 @@ impl Mechanism for PosixSem {
             && devshm::head(&fd, LENGTH).is_ok_and(|bytes| decode(&bytes, layout).is_some());
         if !whole {
             let cause = format!("{} is no semaphore: {} bytes of something else", path.display(), now.st_size);
-            return Err(unsupported(&reference, &cause, "a named semaphore is a file of 32 bytes that sem_open(3) made"));
+            return Err(unsupported(
+                &reference,
+                &cause,
+                "a named semaphore is a file of 32 bytes that sem_open(3) made",
+            ));
         }
         let semaphore = Semaphore::map(fd.as_fd()).map_err(|errno| Error::new("mmap", errno, &reference))?;
         Ok(Opened::Counter(Box::new(Named { semaphore, reference, _file: fd })))
@@ -292,9 +298,8 @@ impl Named {
             Stop::Errno(Errno::EAGAIN) => {
                 Error::new(call, Errno::EAGAIN, &self.reference).because("it would have to wait")
             }
-            Stop::Errno(Errno::EOVERFLOW) => {
-                Error::new(call, Errno::EOVERFLOW, &self.reference).because("its value would be over 2147483647 (SEM_VALUE_MAX)")
-            }
+            Stop::Errno(Errno::EOVERFLOW) => Error::new(call, Errno::EOVERFLOW, &self.reference)
+                .because("its value would be over 2147483647 (SEM_VALUE_MAX)"),
             stop => stopped(stop, call, &self.reference),
         }
     }
@@ -324,7 +329,7 @@ impl Counter for Named {
             };
             waiter.run(wait).map_err(|stop| {
                 // One call takes one: what was taken so far is given back.
-                let _ = self.posts(taken);
+                drop(self.posts(taken));
                 self.fail(stop, "sem_wait")
             })?;
         }
@@ -379,7 +384,11 @@ impl Counter for Named {
         if index == 0 {
             return Ok(());
         }
-        Err(Error::refused(&self.reference, Status::NoSuch, format!("it has no semaphore {index}; a POSIX semaphore is one")))
+        Err(Error::refused(
+            &self.reference,
+            Status::NoSuch,
+            format!("it has no semaphore {index}; a POSIX semaphore is one"),
+        ))
     }
 }
 

@@ -93,10 +93,12 @@ impl Mechanism for SysvSem {
     }
 
     fn create(&self, id: Option<&Ident>, spec: &Spec) -> Result<Created> {
-        let What::Counter { values } = &spec.what else { unreachable!("semaphores are made from the shape of a counter") };
+        let What::Counter { values } = &spec.what else {
+            unreachable!("semaphores are made from the shape of a counter")
+        };
         let asked = id.map(|id| ObjectRef { kind: Kind::Sem, id: id.clone() });
         let name = || asked.as_ref().map_or_else(|| "sem".to_owned(), ToString::to_string);
-        let values = values.iter().map(|value| small(*value, &name())).collect::<Result<Vec<u16>>>()?;
+        let values = values.iter().map(|value| small(*value, name())).collect::<Result<Vec<u16>>>()?;
         let key = match id {
             None => libc::IPC_PRIVATE,
             Some(Ident::Id(_)) => return Err(by_number(name())),
@@ -119,7 +121,9 @@ impl Mechanism for SysvSem {
                 let id = resolve(id.unwrap_or(&Ident::Key(key)))?;
                 let there = ready(id)?;
                 if there < nsems {
-                    let cause = format!("it exists with {there} semaphores, {nsems} were asked for; an existing set is never changed");
+                    let cause = format!(
+                        "it exists with {there} semaphores, {nsems} were asked for; an existing set is never changed"
+                    );
                     return Err(Error::refused(name(), Status::Exists, cause));
                 }
                 Ok(Created { reference: reference(id), new: false })
@@ -192,8 +196,22 @@ impl Mechanism for SysvSem {
             setting,
         };
         vec![
-            limit("SEMMNI", "sets in this IPC namespace", 3, Unit::Objects, used(|(sets, _)| sets), "kernel.sem (4th number)"),
-            limit("SEMMNS", "semaphores in all sets", 1, Unit::Objects, used(|(_, sems)| sems), "kernel.sem (2nd number)"),
+            limit(
+                "SEMMNI",
+                "sets in this IPC namespace",
+                3,
+                Unit::Objects,
+                used(|(sets, _)| sets),
+                "kernel.sem (4th number)",
+            ),
+            limit(
+                "SEMMNS",
+                "semaphores in all sets",
+                1,
+                Unit::Objects,
+                used(|(_, sems)| sems),
+                "kernel.sem (2nd number)",
+            ),
             limit("SEMMSL", "semaphores in one set", 0, Unit::Objects, Seen::Absent, "kernel.sem (1st number)"),
             limit("SEMOPM", "operations in one call", 2, Unit::Number, Seen::Absent, "kernel.sem (3rd number)"),
             Limit {
@@ -205,7 +223,11 @@ impl Mechanism for SysvSem {
 }
 
 fn too_many(count: usize, object: &str) -> Error {
-    let cause = if count == 0 { "a set has at least one semaphore".to_owned() } else { format!("a set of {count} semaphores is not permitted") };
+    let cause = if count == 0 {
+        "a set has at least one semaphore".to_owned()
+    } else {
+        format!("a set of {count} semaphores is not permitted")
+    };
     Error::new("semget", Errno::EINVAL, object).because(cause).with_status(Status::Limit)
 }
 
@@ -225,7 +247,8 @@ fn initialise(id: i32, values: &[u16], mode: u32) -> nix::Result<()> {
         undo: false,
         nowait: true,
     };
-    let mut ops: Vec<Op> = values.iter().enumerate().filter(|(_, value)| **value > 0).map(|(at, value)| op(at, *value)).collect();
+    let mut ops: Vec<Op> =
+        values.iter().enumerate().filter(|(_, value)| **value > 0).map(|(at, value)| op(at, *value)).collect();
     if ops.is_empty() {
         // "Wait until it is zero", which a new semaphore is.
         ops.push(op(0, 0));
@@ -269,21 +292,30 @@ fn details(object: &mut Object, needs: Needs) {
     if !needs.has(Needs::CONTENTS) && !needs.has(Needs::PROCESSES) {
         return;
     }
-    let (Some(id), Some(nsems)) = (object.id(), object.number("nsems").and_then(|n| u16::try_from(n).ok())) else { return };
+    let (Some(id), Some(nsems)) = (object.id(), object.number("nsems").and_then(|n| u16::try_from(n).ok())) else {
+        return;
+    };
     if needs.has(Needs::CONTENTS) {
-        object.facts.set("semaphores", match members(id, nsems) {
-            Ok(members) => Seen::Is(Value::List(members)),
-            Err(errno) => Seen::Hidden(Reason { call: "semctl", errno: errno as i32 }),
-        });
+        object.facts.set(
+            "semaphores",
+            match members(id, nsems) {
+                Ok(members) => Seen::Is(Value::List(members)),
+                Err(errno) => Seen::Hidden(Reason { call: "semctl", errno: errno as i32 }),
+            },
+        );
     }
     if needs.has(Needs::PROCESSES) {
-        let mut pids: Vec<u32> = (0..nsems).filter_map(|index| sys::one(id, index, libc::GETPID).ok()).filter(|pid| *pid != 0).collect();
+        let mut pids: Vec<u32> =
+            (0..nsems).filter_map(|index| sys::one(id, index, libc::GETPID).ok()).filter(|pid| *pid != 0).collect();
         pids.sort_unstable();
         pids.dedup();
         let otime = object.time("otime");
         let records = pids.iter().filter_map(|pid| i32::try_from(*pid).ok());
         // SETVAL and SETALL record a pid too, without touching sem_otime.
-        object.facts.set("processes", Seen::Is(Value::List(records.map(|pid| process_record("last operator", pid, otime, false)).collect())));
+        object.facts.set(
+            "processes",
+            Seen::Is(Value::List(records.map(|pid| process_record("last operator", pid, otime, false)).collect())),
+        );
     }
 }
 

@@ -30,7 +30,8 @@ impl Place<'_> {
     fn open(&self, flags: OFlag) -> Result<(OwnedFd, FileStat)> {
         let opened = file::open_plain(self.path, flags);
         let (fd, stat) = opened.map_err(|errno| {
-            let error = devshm::failed(if self.family == Family::Posix { "shm_open" } else { "open" }, errno, &self.reference);
+            let error =
+                devshm::failed(if self.family == Family::Posix { "shm_open" } else { "open" }, errno, &self.reference);
             match errno {
                 Errno::EACCES => {
                     let object = devshm::stat(self.path).ok().map(|stat| self.object(&stat));
@@ -93,8 +94,12 @@ impl Place<'_> {
             unreachable!("shared memory is made from the shape of a region")
         };
         if huge.is_some() {
-            return Err(Error::refused(&self.reference, Status::Usage, "only System V segments are made of huge pages by a flag")
-                .hinting("put a file on a mounted hugetlbfs instead, or give a key or no reference"));
+            return Err(Error::refused(
+                &self.reference,
+                Status::Usage,
+                "only System V segments are made of huge pages by a flag",
+            )
+            .hinting("put a file on a mounted hugetlbfs instead, or give a key or no reference"));
         }
         let length = i64::try_from(*size).map_err(|_| Error::new("ftruncate", Errno::EFBIG, &self.reference))?;
         let made = file::create(self.path, spec.permissions(), |fd| {
@@ -110,7 +115,9 @@ impl Place<'_> {
                     return Err(Error::refused(
                         &self.reference,
                         Status::Exists,
-                        format!("it exists with {there} bytes, {size} were asked for; an existing object is never resized"),
+                        format!(
+                            "it exists with {there} bytes, {size} were asked for; an existing object is never resized"
+                        ),
                     ));
                 }
                 Ok(created(false))
@@ -125,7 +132,13 @@ impl Place<'_> {
     pub(super) fn region(&self, access: Access) -> Result<Mapped> {
         let flags = if access == Access::Read { OFlag::O_RDONLY } else { OFlag::O_RDWR };
         let (fd, _) = self.open(flags)?;
-        Ok(Mapped { reference: self.reference.clone(), fd, read_only: access == Access::Read, memory: None, buffer: Vec::new() })
+        Ok(Mapped {
+            reference: self.reference.clone(),
+            fd,
+            read_only: access == Access::Read,
+            memory: None,
+            buffer: Vec::new(),
+        })
     }
 
     pub(super) fn set(&self, object: &Object, change: &Change) -> Result<()> {
@@ -251,7 +264,8 @@ impl Region for Mapped {
             if size == 0 {
                 return Err(Error::refused(&self.reference, Status::Failed, "it has 0 bytes; nothing can be mapped"));
             }
-            let memory = Memory::map(self.fd.as_fd(), size, self.read_only).map_err(|errno| self.fail("mmap", errno))?;
+            let memory =
+                Memory::map(self.fd.as_fd(), size, self.read_only).map_err(|errno| self.fail("mmap", errno))?;
             self.memory = Some(memory);
         }
         Ok(self.memory.as_ref().map_or(0, Memory::address))

@@ -4,8 +4,8 @@ use super::sys::{self, Memory};
 use crate::error::{Error, Result};
 use crate::exit::Status;
 use crate::mech::{
-    Access, Change, Created, Found, Huge, Limit, Mechanism, Opened, Region, Spec, Unit, Usage, What, by_number, process_record,
-    replaced, sysv, unsupported,
+    Access, Change, Created, Found, Huge, Limit, Mechanism, Opened, Region, Spec, Unit, Usage, What, by_number,
+    process_record, replaced, sysv, unsupported,
 };
 use crate::model::{Family, Fingerprint, Ident, Kind, Needs, Object, ObjectRef, Reason, Seen, Value};
 use crate::proc::{sysctl, sysvipc};
@@ -147,13 +147,19 @@ impl Mechanism for SysvShm {
                     return Err(Error::refused(
                         name(),
                         Status::Exists,
-                        format!("it exists with {there} bytes, {size} were asked for; an existing object is never resized"),
+                        format!(
+                            "it exists with {there} bytes, {size} were asked for; an existing object is never resized"
+                        ),
                     ));
                 }
                 Ok(Created { reference: reference(id), new: false })
             }
             Err(errno @ Errno::EINVAL) => {
-                let cause = if *size == 0 { "a System V segment has at least 1 byte".to_owned() } else { format!("a segment of {size} bytes is not permitted") };
+                let cause = if *size == 0 {
+                    "a System V segment has at least 1 byte".to_owned()
+                } else {
+                    format!("a segment of {size} bytes is not permitted")
+                };
                 Err(Error::new("shmget", errno, name()).because(cause).with_status(Status::Limit))
             }
             Err(errno) => Err(Error::new(if huge.is_some() { "shmget-huge" } else { "shmget" }, errno, name())),
@@ -217,8 +223,20 @@ impl Mechanism for SysvShm {
             setting,
         };
         vec![
-            limit("SHMMNI", "segments in this IPC namespace", "kernel.shmmni", Unit::Objects, used(|(segments, _)| segments)),
-            limit("SHMALL", "pages of all segments, each rounded up", "kernel.shmall", Unit::Pages, used(|(_, pages)| pages)),
+            limit(
+                "SHMMNI",
+                "segments in this IPC namespace",
+                "kernel.shmmni",
+                Unit::Objects,
+                used(|(segments, _)| segments),
+            ),
+            limit(
+                "SHMALL",
+                "pages of all segments, each rounded up",
+                "kernel.shmall",
+                Unit::Pages,
+                used(|(_, pages)| pages),
+            ),
             limit("SHMMAX", "bytes of one segment", "kernel.shmmax", Unit::Bytes, Seen::Absent),
         ]
     }
@@ -229,7 +247,9 @@ fn huge_flags(huge: Option<Huge>, object: &str) -> Result<i32> {
     match huge {
         None => Ok(0),
         Some(Huge::Default) => Ok(libc::SHM_HUGETLB),
-        Some(Huge::Size(size)) if size.is_power_of_two() => Ok(libc::SHM_HUGETLB | (size.ilog2() << SHM_HUGE_SHIFT).cast_signed()),
+        Some(Huge::Size(size)) if size.is_power_of_two() => {
+            Ok(libc::SHM_HUGETLB | (size.ilog2() << SHM_HUGE_SHIFT).cast_signed())
+        }
         Some(Huge::Size(size)) => {
             Err(Error::refused(object, Status::Usage, format!("{size} is no size of a huge page: not a power of two")))
         }
@@ -264,7 +284,8 @@ fn details(object: &mut Object, needs: Needs) {
         object.facts.set("first_bytes", first_bytes(object));
     }
     if needs.has(Needs::PROCESSES) {
-        let mut processes = vec![process_record("creator", object.pid("cpid").unwrap_or(0), object.time("ctime"), false)];
+        let mut processes =
+            vec![process_record("creator", object.pid("cpid").unwrap_or(0), object.time("ctime"), false)];
         let last = object.time("atime").max(object.time("dtime"));
         if last.is_some() {
             processes.push(process_record("last attach or detach", object.pid("lpid").unwrap_or(0), last, true));
@@ -274,7 +295,8 @@ fn details(object: &mut Object, needs: Needs) {
 }
 
 fn first_bytes(object: &Object) -> Seen<Value> {
-    let (Some(id), Some(size)) = (object.id(), object.number("size").and_then(|size| usize::try_from(size).ok())) else {
+    let (Some(id), Some(size)) = (object.id(), object.number("size").and_then(|size| usize::try_from(size).ok()))
+    else {
         return Seen::Skipped;
     };
     // Attaching counts as a use and moves atime and lpid, so a removed segment is left alone.
@@ -326,7 +348,11 @@ impl Region for Segment {
     }
 
     fn resize(&mut self, _: u64) -> Result<()> {
-        Err(unsupported(&self.reference, "the size of a System V segment is fixed when it is made", "POSIX and file-backed shared memory can be resized"))
+        Err(unsupported(
+            &self.reference,
+            "the size of a System V segment is fixed when it is made",
+            "POSIX and file-backed shared memory can be resized",
+        ))
     }
 
     fn address(&mut self) -> Result<usize> {

@@ -1,0 +1,3 @@
+//! A file for each command, named as in `src/cmd`.
+
+mod ls;

@@ -1,0 +1,1 @@
+//! Names, texts and places that mean harm.

@@ -1,0 +1,244 @@
+//! The world of one test.
+//!
+//! A test runs in a thread of its own, and namespaces belong to threads: [`Env::new`] moves the
+//! thread into new IPC and mount namespaces, which the processes it starts inherit. An ordinary
+//! user gets a user namespace first, before any thread exists; then he is root within it, and
+//! only what needs a second user is skipped.
+
+mod sys;
+
+use assert_cmd::Command;
+use std::ffi::OsStr;
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ExitStatus, Output, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+pub use sys::{in_new_user_namespace, unmount};
+
+/// Long enough for a slow machine, short enough to see a hang.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+/// The uid of nobody.
+pub const NOBODY: u32 = 65534;
+
+/// One test's namespaces and directory. All of it is gone when the test ends.
+pub struct Env {
+    directory: TempDir,
+}
+
+impl Env {
+    pub fn new() -> Env {
+        sys::unshare();
+        let directory = tempfile::Builder::new().prefix("ipcx-it-").tempdir().unwrap();
+        sys::open_to_all(directory.path());
+        Env { directory }
+    }
+
+    /// A path in the test's own directory, which everybody may enter.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// ipcx with these arguments, in the test's directory, with a clean environment.
+    pub fn ipcx<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
+        let mut command = Command::from_std(self.command(args));
+        command.timeout(PATIENCE);
+        command
+    }
+
+    /// The same as a plain command, for a process that a test talks to while it runs.
+    pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> std::process::Command {
+        let mut command = std::process::Command::new(program());
+        command.args(args).env_clear().env("PATH", path_with_program()).env("LC_ALL", "C.UTF-8").env("TZ", "UTC0");
+        command.current_dir(self.directory.path());
+        command
+    }
+
+    /// ipcx as an unprivileged user; only with [`Env::has_users`].
+    pub fn ipcx_as_nobody<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
+        let mut command = self.command(args);
+        command.uid(NOBODY).gid(NOBODY);
+        let mut command = Command::from_std(command);
+        command.timeout(PATIENCE);
+        command
+    }
+
+    /// A shell script, with ipcx on its PATH.
+    pub fn sh(&self, script: &str) -> Command {
+        let mut command = std::process::Command::new("sh");
+        command
+            .args(["-euc", script])
+            .env_clear()
+            .env("PATH", path_with_program())
+            .env("LC_ALL", "C.UTF-8")
+            .env("TZ", "UTC0");
+        command.current_dir(self.directory.path());
+        let mut command = Command::from_std(command);
+        command.timeout(PATIENCE);
+        command
+    }
+
+    /// Runs ipcx, which must succeed, and gives its standard output without the last newline.
+    #[track_caller]
+    pub fn out<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> String {
+        let output = self.ipcx(args).assert().success().get_output().stdout.clone();
+        let mut text = String::from_utf8(output).unwrap();
+        if text.ends_with('\n') {
+            text.pop();
+        }
+        text
+    }
+
+    /// Runs ipcx with `--json`, which must succeed.
+    #[track_caller]
+    pub fn json<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> serde_json::Value {
+        serde_json::from_str(&self.out(args)).unwrap()
+    }
+
+    /// Starts ipcx and leaves it running.
+    pub fn start<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Running {
+        Running::start(self.command(args))
+    }
+
+    /// Whether other users exist here: real root, not the root of a user namespace with one user.
+    pub fn has_users(&self) -> bool {
+        !in_new_user_namespace()
+    }
+}
+
+/// A process that is killed when the test is done with it.
+pub struct Running {
+    child: Option<Child>,
+    pub pid: u32,
+}
+
+impl Running {
+    pub fn start(mut command: std::process::Command) -> Running {
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Running { pid: child.id(), child: Some(child) }
+    }
+
+    fn child(&mut self) -> &mut Child {
+        self.child.as_mut().unwrap()
+    }
+
+    /// Waits until it sleeps in a kernel function whose name contains `function`, such as
+    /// `do_msgrcv`: then it really is blocked there.
+    #[track_caller]
+    pub fn wait_blocked(&mut self, function: &str) {
+        let path = format!("/proc/{}/wchan", self.pid);
+        let mut last = String::new();
+        until(&format!("pid {} to block in {function}", self.pid), || {
+            last = fs::read_to_string(&path).unwrap_or_default();
+            assert!(self.child().try_wait().unwrap().is_none(), "it ended instead of blocking in {function}");
+            last.contains(function)
+        });
+    }
+
+    /// Sends a signal by number.
+    pub fn signal(&mut self, signal: i32) {
+        sys::kill(self.pid, signal);
+    }
+
+    /// Writes to its standard input.
+    pub fn write(&mut self, bytes: &[u8]) {
+        let stdin = self.child().stdin.as_mut().unwrap();
+        stdin.write_all(bytes).unwrap();
+        stdin.flush().unwrap();
+    }
+
+    /// Closes its standard input.
+    pub fn close_stdin(&mut self) {
+        drop(self.child().stdin.take());
+    }
+
+    /// Closes our end of its standard output, so that writing to it fails with EPIPE.
+    pub fn close_stdout(&mut self) {
+        drop(self.child().stdout.take());
+    }
+
+    /// Reads one line of its standard output.
+    pub fn line(&mut self) -> String {
+        use std::io::Read as _;
+        let mut line = Vec::new();
+        let stdout = self.child().stdout.as_mut().unwrap();
+        let mut byte = [0];
+        while stdout.read(&mut byte).unwrap() == 1 && byte[0] != b'\n' {
+            line.push(byte[0]);
+        }
+        String::from_utf8(line).unwrap()
+    }
+
+    /// Waits for its end and gives all that it wrote and was not read yet. Closes its input.
+    #[track_caller]
+    pub fn end(mut self) -> Output {
+        self.close_stdin();
+        let pid = self.pid;
+        let child = self.child.take().unwrap();
+        let watchdog = std::thread::spawn(move || child.wait_with_output().unwrap());
+        until(&format!("pid {pid} to end"), || watchdog.is_finished());
+        watchdog.join().unwrap()
+    }
+
+    /// Waits for its end, which must come; its status.
+    #[track_caller]
+    pub fn status(self) -> ExitStatus {
+        self.end().status
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Waits until a condition holds; fails the test if it never does.
+#[track_caller]
+pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < PATIENCE, "waited in vain for {what}");
+        // Not to wait for time to pass, but to leave the processor to what we wait for.
+        std::thread::park_timeout(Duration::from_millis(1));
+    }
+}
+
+/// Where the built program lies so that every user may run it: checkouts may lie in private homes.
+pub fn program() -> &'static Path {
+    static PROGRAM: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
+    let (_, path) = PROGRAM.get_or_init(|| {
+        let directory = tempfile::Builder::new().prefix("ipcx-bin-").tempdir().unwrap();
+        sys::open_to_all(directory.path());
+        let path = directory.path().join("ipcx");
+        fs::copy(env!("CARGO_BIN_EXE_ipcx"), &path).unwrap();
+        (directory, path)
+    });
+    path
+}
+
+fn path_with_program() -> String {
+    format!("{}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", program().parent().unwrap().display())
+}
+
+/// Says on the real standard error that a test could not run here, so that skips can be counted.
+pub fn skipped(reason: &str) {
+    let name = std::thread::current().name().unwrap_or("?").to_owned();
+    sys::say(&format!("skipped: {name}: {reason}\n"));
+}
+
+/// Ends a test that cannot run here, counted and with its reason.
+#[macro_export]
+macro_rules! skip {
+    ($($reason:tt)*) => {{
+        $crate::kit::skipped(&format!($($reason)*));
+        return;
+    }};
+}

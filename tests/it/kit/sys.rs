@@ -1,0 +1,79 @@
+//! The system calls of the kit.
+#![allow(unsafe_code)]
+
+use std::ffi::CString;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+static IN_USER_NAMESPACE: AtomicBool = AtomicBool::new(false);
+
+/// Whether we are only the root of a namespace of our own.
+pub fn in_new_user_namespace() -> bool {
+    IN_USER_NAMESPACE.load(Ordering::Relaxed)
+}
+
+/// A user namespace can be entered only while there is a single thread: before main.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static AT_START: extern "C" fn() = enter_user_namespace;
+
+extern "C" fn enter_user_namespace() {
+    // SAFETY: these calls take and give numbers.
+    unsafe {
+        let (uid, gid) = (libc::geteuid(), libc::getegid());
+        if uid == 0 {
+            return;
+        }
+        if libc::unshare(libc::CLONE_NEWUSER) == 0 {
+            let _ = fs::write("/proc/self/setgroups", "deny");
+            let _ = fs::write("/proc/self/uid_map", format!("0 {uid} 1"));
+            let _ = fs::write("/proc/self/gid_map", format!("0 {gid} 1"));
+            IN_USER_NAMESPACE.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Gives the calling thread IPC objects, /dev/shm and /dev/mqueue of its own.
+pub(super) fn unshare() {
+    // SAFETY: both flags change the calling thread alone.
+    let done = unsafe { libc::unshare(libc::CLONE_NEWIPC | libc::CLONE_NEWNS) };
+    assert_eq!(done, 0, "tests need namespaces of their own: {}", std::io::Error::last_os_error());
+    mount("none", "/", "", libc::MS_REC | libc::MS_PRIVATE, "");
+    mount("ipcx-it", "/dev/shm", "tmpfs", 0, "mode=1777,size=64m");
+    if Path::new("/dev/mqueue").is_dir() {
+        mount("ipcx-it", "/dev/mqueue", "mqueue", 0, "");
+    }
+}
+
+fn mount(source: &str, target: &str, kind: &str, flags: libc::c_ulong, data: &str) {
+    let c = |text: &str| CString::new(text).unwrap();
+    let (source, at, kind, data) = (c(source), c(target), c(kind), c(data));
+    // SAFETY: all four strings end with NUL and outlive the call.
+    let done = unsafe { libc::mount(source.as_ptr(), at.as_ptr(), kind.as_ptr(), flags, data.as_ptr().cast()) };
+    assert_eq!(done, 0, "mount {target}: {}", std::io::Error::last_os_error());
+}
+
+/// Takes a mount away again, for tests of a machine that lacks it.
+pub fn unmount(target: &str) {
+    let at = CString::new(target).unwrap();
+    // SAFETY: the string ends with NUL.
+    let done = unsafe { libc::umount2(at.as_ptr(), libc::MNT_DETACH) };
+    assert_eq!(done, 0, "umount {target}: {}", std::io::Error::last_os_error());
+}
+
+pub(super) fn kill(pid: u32, signal: i32) {
+    // SAFETY: kill takes two numbers.
+    unsafe { libc::kill(pid.try_into().unwrap(), signal) };
+}
+
+pub(super) fn open_to_all(path: &Path) {
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// Writes past the capture of the test harness.
+pub(super) fn say(text: &str) {
+    // SAFETY: the bytes are valid for their length.
+    unsafe { libc::write(2, text.as_ptr().cast(), text.len()) };
+}

@@ -1,0 +1,10 @@
+//! The built binary against the real kernel. Every test has IPC objects, /dev/shm and /dev/mqueue of
+//! its own, so that tests run in parallel and leave nothing behind.
+#![allow(clippy::unwrap_used)]
+
+mod kit;
+
+mod cmd;
+mod hostile;
+mod mech;
+mod surface;

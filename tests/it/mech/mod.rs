@@ -1,0 +1,1 @@
+//! A file for each mechanism, named as in `src/mech`.
