@@ -38,6 +38,10 @@ pub trait Mechanism: Sync {
     fn kind(&self) -> Kind;
     /// Whether this mechanism is the one that `id` names.
     fn takes(&self, id: &Ident) -> bool;
+    /// About how many objects a scan will find, if the kernel says so at no cost.
+    fn estimate(&self) -> u64 {
+        0
+    }
     /// Every object that can be seen, and what could not be seen.
     fn scan(&self, needs: Needs) -> Found;
     /// One object; status 3 when there is none.

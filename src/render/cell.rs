@@ -56,6 +56,11 @@ impl Style {
             Value::Pid(pid) => into.push_str(digits.format(*pid)),
             Value::Size(n) if self.bytes || *n < 1024 => into.push_str(digits.format(*n)),
             Value::Size(n) => drop(write!(into, "{}", ByteSize(*n).display().iec_short())),
+            Value::Ref(kind, id) => {
+                into.push_str(kind.noun());
+                into.push('/');
+                into.push_str(digits.format(*id));
+            }
             Value::Key(key) => hex(into, key.cast_unsigned(), 8),
             Value::Mode(mode) => octal(into, *mode),
             Value::Time(at) => self.time(into, *at),
@@ -181,6 +186,6 @@ mod tests {
         let style = Style { bytes: true, times: TimeFormat::Unix, now: 0 };
         assert_eq!(style.text(&Seen::Is(Value::Count(0))), "0");
         assert_eq!(style.text(&Seen::Absent), "-");
-        assert_eq!(style.text(&Seen::Hidden(Reason { call: "open", errno: 13 })), "?");
+        assert_eq!(style.text(&Seen::hidden("open", 13)), "?");
     }
 }

@@ -122,7 +122,7 @@ fn status(object: &mut Object, queue: &OwnedFd) {
     let got = match nix::sys::uio::pread(queue, &mut text, 0) {
         Ok(got) => got,
         Err(errno) => {
-            object.facts.set("bytes", Seen::Hidden(Reason { call: "read", errno: errno as i32 }));
+            object.facts.set("bytes", Seen::hidden("read", errno as i32));
             return;
         }
     };
@@ -152,7 +152,7 @@ fn status(object: &mut Object, queue: &OwnedFd) {
 /// We may not look inside: what is known stays, the rest is named with its reason.
 fn hide(object: &mut Object, call: &'static str, errno: Errno) {
     for key in ["messages", "bytes", "max_messages", "message_size"] {
-        object.facts.set(key, Seen::Hidden(Reason { call, errno: errno as i32 }));
+        object.facts.set(key, Seen::hidden(call, errno as i32));
     }
 }
 
@@ -307,7 +307,7 @@ impl Mechanism for PosixMsgq {
 
     fn usage(&self, object: &Object) -> Seen<Usage> {
         let Some(name) = object.name() else { return Seen::Skipped };
-        let hidden = |call, errno: Errno| Seen::Hidden(Reason { call, errno: errno as i32 });
+        let hidden = |call, errno: Errno| Seen::hidden(call, errno as i32);
         let queue = match c_name(name).map(|name| sys::mq_open(&name, libc::O_RDONLY, 0, None)) {
             Ok(Ok(queue)) => queue,
             Ok(Err(errno)) => return hidden("mq_open", errno),
@@ -367,7 +367,7 @@ impl Mechanism for PosixMsgq {
         let sysctl = |setting| sysctl::number(setting).into();
         let found = self.scan(Needs::SCAN);
         let blind = found.gaps.first().map(|gap| gap.reason);
-        let used = |n: u64| blind.map_or(Seen::Is(n), Seen::Hidden);
+        let used = |n: u64| blind.map_or(Seen::Is(n), |reason| Seen::hidden(reason.call, reason.errno));
         let me = nix::unistd::getuid().as_raw();
         let charged = found.objects.iter().filter(|queue| queue.uid.known() == Some(&me)).filter_map(|queue| {
             let (messages, size) = (queue.number("max_messages")?, queue.number("message_size")?);

@@ -7,7 +7,7 @@ use crate::mech::{
     Access, Change, Channel, Created, Found, Limit, Limits, Mechanism, Opened, Pick, Spec, Tag, Unit, Usage, What,
     by_number, message_record, process_record, replaced, stopped, sysv,
 };
-use crate::model::{Family, Fingerprint, Ident, Kind, Needs, Object, ObjectRef, Reason, Seen, Value};
+use crate::model::{Family, Fingerprint, Ident, Kind, Needs, Object, ObjectRef, Seen, Value};
 use crate::proc::{sysctl, sysvipc};
 use crate::sys::waiter::{Stop, Waiter};
 use nix::errno::Errno;
@@ -73,6 +73,10 @@ impl Mechanism for SysvMsgq {
 
     fn takes(&self, id: &Ident) -> bool {
         sysv::takes(id)
+    }
+
+    fn estimate(&self) -> u64 {
+        sys::info().map_or(0, |(queues, ..)| queues)
     }
 
     fn scan(&self, needs: Needs) -> Found {
@@ -180,7 +184,7 @@ impl Mechanism for SysvMsgq {
         let info = sys::info();
         let used = |part: fn((u64, u64, u64)) -> u64| match info {
             Ok(info) => Seen::Is(part(info)),
-            Err(errno) => Seen::Hidden(Reason { call: "msgctl", errno: errno as i32 }),
+            Err(errno) => Seen::hidden("msgctl", errno as i32),
         };
         let limit = |name, help, setting, unit, used| Limit {
             kind: Kind::Msgq,
@@ -249,7 +253,7 @@ fn first_messages(id: i32) -> Seen<Value> {
         match queue.peek(position, &mut text) {
             Ok(Some(tag)) => list.push(message_record(position, tag, &text)),
             Ok(None) => break,
-            Err(error) => return Seen::Hidden(Reason { call: "msgrcv", errno: error.errno as i32 }),
+            Err(error) => return Seen::hidden("msgrcv", error.errno as i32),
         }
     }
     Seen::Is(Value::List(list))

@@ -133,7 +133,7 @@ fn object(name: &Text, layout: Layout, stat: &FileStat, bytes: nix::Result<Vec<u
     };
     let (value, waiters) = match state {
         Ok((value, waiters)) => (Seen::Is(value), Seen::Is(waiters)),
-        Err(reason) => (Seen::Hidden(reason), Seen::Hidden(reason)),
+        Err(Reason { call, errno }) => (Seen::hidden(call, errno), Seen::hidden(call, errno)),
     };
     object.facts.set("value", value.map(Value::Count));
     object.facts.set("waiters", waiters.map(Value::Count));
@@ -151,7 +151,7 @@ fn details(object: &mut Object, path: &std::path::Path, needs: Needs) {
             Some(Seen::Is(Value::Count(value))) => {
                 Seen::Is(Value::List(vec![super::record(0, *value, waiters.into(), Seen::Absent, Seen::Absent)]))
             }
-            Some(Seen::Hidden(reason)) => Seen::Hidden(*reason),
+            Some(Seen::Hidden(reason)) => Seen::Hidden(reason.clone()),
             _ => Seen::Absent,
         };
         object.facts.set("semaphores", members);

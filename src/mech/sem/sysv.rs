@@ -7,7 +7,7 @@ use crate::mech::{
     Access, Change, Counter, Created, Found, Limit, Mechanism, Op, Opened, Spec, Unit, Usage, What, by_number,
     process_record, replaced, stopped, sysv,
 };
-use crate::model::{Family, Fingerprint, Ident, Kind, Needs, Object, ObjectRef, Reason, Seen, Value};
+use crate::model::{Family, Fingerprint, Ident, Kind, Needs, Object, ObjectRef, Seen, Value};
 use crate::proc::{sysctl, sysvipc};
 use crate::sys::waiter::{Stop, Waiter};
 use nix::errno::Errno;
@@ -71,6 +71,10 @@ impl Mechanism for SysvSem {
 
     fn takes(&self, id: &Ident) -> bool {
         sysv::takes(id)
+    }
+
+    fn estimate(&self) -> u64 {
+        sys::info().map_or(0, |(sets, _)| sets)
     }
 
     fn scan(&self, needs: Needs) -> Found {
@@ -147,7 +151,7 @@ impl Mechanism for SysvSem {
             for command in [libc::GETNCNT, libc::GETZCNT] {
                 match sys::one(id, index, command) {
                     Ok(n) => waiting += n,
-                    Err(errno) => return Seen::Hidden(Reason { call: "semctl", errno: errno as i32 }),
+                    Err(errno) => return Seen::hidden("semctl", errno as i32),
                 }
             }
         }
@@ -182,7 +186,7 @@ impl Mechanism for SysvSem {
         let info = sys::info();
         let used = |part: fn((u64, u64)) -> u64| match info {
             Ok(info) => Seen::Is(part(info)),
-            Err(errno) => Seen::Hidden(Reason { call: "semctl", errno: errno as i32 }),
+            Err(errno) => Seen::hidden("semctl", errno as i32),
         };
         let numbers = sysctl::numbers("kernel.sem").unwrap_or_default();
         let limit = |name, help, at: usize, unit, used, setting| Limit {
@@ -300,7 +304,7 @@ fn details(object: &mut Object, needs: Needs) {
             "semaphores",
             match members(id, nsems) {
                 Ok(members) => Seen::Is(Value::List(members)),
-                Err(errno) => Seen::Hidden(Reason { call: "semctl", errno: errno as i32 }),
+                Err(errno) => Seen::hidden("semctl", errno as i32),
             },
         );
     }

@@ -7,7 +7,7 @@ use crate::mech::{
     Access, Change, Created, Found, Huge, Limit, Mechanism, Opened, Region, Spec, Unit, Usage, What, by_number,
     process_record, replaced, sysv, unsupported,
 };
-use crate::model::{Family, Fingerprint, Ident, Kind, Needs, Object, ObjectRef, Reason, Seen, Value};
+use crate::model::{Family, Fingerprint, Ident, Kind, Needs, Object, ObjectRef, Seen, Value};
 use crate::proc::{sysctl, sysvipc};
 use nix::errno::Errno;
 use std::os::fd::{AsFd as _, BorrowedFd};
@@ -86,6 +86,10 @@ impl Mechanism for SysvShm {
 
     fn takes(&self, id: &Ident) -> bool {
         sysv::takes(id)
+    }
+
+    fn estimate(&self) -> u64 {
+        sys::info().map_or(0, |(segments, _)| segments)
     }
 
     fn scan(&self, needs: Needs) -> Found {
@@ -168,7 +172,7 @@ impl Mechanism for SysvShm {
 
     fn open(&self, id: &Ident, access: Access) -> Result<Opened> {
         let id = resolve(id)?;
-        let size = usize::try_from(stat(id)?.shm_segsz).unwrap_or(usize::MAX);
+        let size = stat(id)?.shm_segsz;
         let memory = Memory::attach(id, size, access == Access::Read).map_err(|errno| {
             let error = sysv::failed("shmat", errno, &reference(id));
             if errno == Errno::EACCES { denied(error, id) } else { error }
@@ -210,7 +214,7 @@ impl Mechanism for SysvShm {
         let info = sys::info();
         let used = |part: fn((u64, u64)) -> u64| match info {
             Ok(info) => Seen::Is(part(info)),
-            Err(errno) => Seen::Hidden(Reason { call: "shmctl", errno: errno as i32 }),
+            Err(errno) => Seen::hidden("shmctl", errno as i32),
         };
         let limit = |name, help, setting, unit, used| Limit {
             kind: Kind::Shm,
@@ -306,7 +310,7 @@ fn first_bytes(object: &Object) -> Seen<Value> {
             memory.copy_out(0, &mut bytes);
             Seen::Is(super::lines(&bytes))
         }
-        Err(errno) => Seen::Hidden(Reason { call: "shmat", errno: errno as i32 }),
+        Err(errno) => Seen::hidden("shmat", errno as i32),
     }
 }
 
