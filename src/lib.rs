@@ -27,6 +27,7 @@ use ui::{Color, Ui};
 
 /// Runs one command line and gives its exit status.
 pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
+    sys::memory::ready();
     if std::env::var_os("COMPLETE").is_some() {
         clap_complete::CompleteEnv::with_factory(cli::command).complete();
     }

@@ -1,7 +1,6 @@
 //! One value as text. "0", "there is none" and "may not be seen" look different: `0`, `-`, `?`.
 
 use crate::model::{Seen, Value};
-use bytesize::ByteSize;
 use clap::ValueEnum;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -55,7 +54,7 @@ impl Style {
             Value::Int(n) => into.push_str(digits.format(*n)),
             Value::Pid(pid) => into.push_str(digits.format(*pid)),
             Value::Size(n) if self.bytes || *n < 1024 => into.push_str(digits.format(*n)),
-            Value::Size(n) => drop(write!(into, "{}", ByteSize(*n).display().iec_short())),
+            Value::Size(n) => size(into, *n),
             Value::Ref(kind, id) => {
                 into.push_str(kind.noun());
                 into.push('/');
@@ -102,6 +101,17 @@ impl Style {
             },
         }
     }
+}
+
+/// The largest unit of 1024 that is at least one, with one decimal. (The library that parses sizes
+/// prints them with a logarithm, and a mathematics library would be loaded at every start.)
+fn size(into: &mut String, n: u64) {
+    const UNITS: [char; 6] = ['K', 'M', 'G', 'T', 'P', 'E'];
+    let unit = (n.ilog2() / 10).clamp(1, 6);
+    let tenths = (u128::from(n) * 10 + (1 << (unit * 10 - 1))) >> (unit * 10);
+    // What rounds up to 1024.0 is one of the next unit.
+    let (tenths, unit) = if tenths >= 10_240 && unit < 6 { (10, unit + 1) } else { (tenths, unit) };
+    let _ = write!(into, "{}.{}{}", tenths / 10, tenths % 10, UNITS[unit as usize - 1]);
 }
 
 /// `0x` and at least `width` digits.
@@ -171,6 +181,9 @@ mod tests {
         assert_eq!(shown(Value::Size(1000)), "1000");
         assert_eq!(shown(Value::Size(4096)), "4.0K");
         assert_eq!(shown(Value::Size(3 << 30)), "3.0G");
+        assert_eq!(shown(Value::Size(1536)), "1.5K");
+        assert_eq!(shown(Value::Size((1 << 20) - 1)), "1.0M");
+        assert_eq!(shown(Value::Size(u64::MAX)), "16.0E");
     }
 
     #[test]
