@@ -200,9 +200,9 @@ pub(super) fn limits() -> Vec<Limit> {
             "bytes of POSIX shared memory and named semaphores",
             Unit::Bytes,
             bytes,
-            "mount -o remount,size=SIZE /dev/shm",
+            "mount option size=",
         ),
-        limit("/dev/shm inodes", "files in /dev/shm", Unit::Objects, files, "mount -o remount,nr_inodes=N /dev/shm"),
+        limit("/dev/shm inodes", "files in /dev/shm", Unit::Objects, files, "mount option nr_inodes="),
     ]
 }
 

@@ -50,6 +50,8 @@ impl Style {
     fn known(&self, into: &mut String, value: &Value) {
         let mut digits = itoa::Buffer::new();
         match value {
+            // A limit that nothing can reach; the kernel's own default for some is just below 2⁶⁴.
+            Value::Count(n) | Value::Size(n) if !self.bytes && *n >= 1 << 62 => into.push_str("unlimited"),
             Value::Count(n) => into.push_str(digits.format(*n)),
             Value::Int(n) => into.push_str(digits.format(*n)),
             Value::Pid(pid) => into.push_str(digits.format(*pid)),
@@ -183,7 +185,8 @@ mod tests {
         assert_eq!(shown(Value::Size(3 << 30)), "3.0G");
         assert_eq!(shown(Value::Size(1536)), "1.5K");
         assert_eq!(shown(Value::Size((1 << 20) - 1)), "1.0M");
-        assert_eq!(shown(Value::Size(u64::MAX)), "16.0E");
+        assert_eq!(shown(Value::Size(1 << 61)), "2.0E");
+        assert_eq!(shown(Value::Size(u64::MAX)), "unlimited");
     }
 
     #[test]

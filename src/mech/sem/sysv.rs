@@ -206,7 +206,7 @@ impl Mechanism for SysvSem {
                 3,
                 Unit::Objects,
                 used(|(sets, _)| sets),
-                "kernel.sem (4th number)",
+                "kernel.sem, 4th number",
             ),
             limit(
                 "SEMMNS",
@@ -214,10 +214,10 @@ impl Mechanism for SysvSem {
                 1,
                 Unit::Objects,
                 used(|(_, sems)| sems),
-                "kernel.sem (2nd number)",
+                "kernel.sem, 2nd number",
             ),
-            limit("SEMMSL", "semaphores in one set", 0, Unit::Objects, Seen::Absent, "kernel.sem (1st number)"),
-            limit("SEMOPM", "operations in one call", 2, Unit::Number, Seen::Absent, "kernel.sem (3rd number)"),
+            limit("SEMMSL", "semaphores in one set", 0, Unit::Objects, Seen::Absent, "kernel.sem, 1st number"),
+            limit("SEMOPM", "operations in one call", 2, Unit::Number, Seen::Absent, "kernel.sem, 3rd number"),
             Limit {
                 limit: Seen::Is(SEMVMX.into()),
                 ..limit("SEMVMX", "value of a semaphore", 0, Unit::Number, Seen::Absent, "fixed in the kernel")
