@@ -35,7 +35,8 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return Ui::new(Color::Auto, false, false).answer(&error).into(),
     };
-    let mut ctx = Context { ui: Ui::new(cli.global.color, cli.global.quiet, cli.global.verbose) };
+    let ui = Ui::new(cli.global.color, cli.global.quiet, cli.global.verbose);
+    let mut ctx = Context { ui, command_line: cli::command };
     let status = match cli::dispatch(&cli.command, &mut ctx) {
         Ok(status) => status,
         Err(error) => ctx.ui.report(&error),

@@ -1,7 +1,6 @@
 //! `ipcx man`: the manual, made from the same words as `--help`.
 
 use super::{Context, Outcome, usage};
-use crate::cli;
 use crate::error::Error;
 use crate::exit::Status;
 use crate::sys::{file, run};
@@ -28,7 +27,7 @@ pub struct ManArgs {
 }
 
 pub fn run(args: &ManArgs, ctx: &mut Context) -> Outcome {
-    let pages = pages()?;
+    let pages = pages((ctx.command_line)())?;
     if let Some(directory) = &args.dir {
         for (name, page) in &pages {
             let path = directory.join(format!("{name}.1"));
@@ -52,8 +51,8 @@ pub fn run(args: &ManArgs, ctx: &mut Context) -> Outcome {
 }
 
 /// Every page by its name, such as `ipcx-msgq-send`.
-pub fn pages() -> anyhow::Result<Vec<(String, Vec<u8>)>> {
-    let mut command = cli::command().disable_help_subcommand(true);
+fn pages(command: Command) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
+    let mut command = command.disable_help_subcommand(true);
     command.build();
     let mut pages = Vec::new();
     collect(&command, "ipcx", &mut pages)?;

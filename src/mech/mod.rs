@@ -341,9 +341,3 @@ fn message_record(position: u64, tag: Tag, message: &[u8]) -> Value {
         ("text", Seen::Is(Value::Text(message.into()))),
     ])
 }
-
-/// A System V object cannot be made under an identifier.
-fn by_number(object: String) -> Error {
-    Error::refused(object, Status::Usage, "the kernel chooses identifiers")
-        .hinting("give a key (0x4d2, key/1234, ftok/PATH), a name (/name), or nothing for a private object")
-}
