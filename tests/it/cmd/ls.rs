@@ -1,5 +1,5 @@
-use crate::kit::look::{by_ref, refs, refused};
-use crate::kit::{Env, unmount};
+use crate::kit::Env;
+use crate::kit::look::{by_ref, mount_mqueue, refs, refused, unmount_mqueue};
 use crate::skip;
 use predicates::Predicate as _;
 use serde_json::{Value, json};
@@ -169,7 +169,7 @@ fn sorting_by_a_column_that_is_not_shown_works_and_what_is_unknown_comes_last() 
     assert_eq!(order(&["--sort", "size"]), "shm//frames\nshm/0\nshm//big");
     assert_eq!(order(&["--sort", "id"]).lines().next(), Some("shm/0"));
     assert_eq!(order(&["--sort", "SIZE"]), "shm//frames\nshm/0\nshm//big", "names of columns in capitals");
-    assert_eq!(order(&["-r"]), "shm//big\nshm//frames\nshm/0");
+    assert_eq!(order(&["-r"]), "shm//frames\nshm//big\nshm/0");
 }
 
 #[test]
@@ -340,6 +340,7 @@ fn an_unreadable_posix_queue_is_listed_with_what_is_known_and_why_not_more() {
     if !env.has_users() {
         skip!("root of a user namespace may read everything");
     }
+    mount_mqueue(&env);
     env.out(["msgq", "create", "/secret", "--max-messages", "1", "--message-size", "8"]);
     env.out(["msgq", "send", "/secret", "x"]);
     let output = env.ipcx_as_nobody(["ls", "msgq", "--json"]).assert().success().get_output().stdout.clone();
@@ -380,10 +381,7 @@ fn unreadable_shared_memory_and_semaphores_are_listed_with_what_is_known() {
 fn posix_queues_are_listed_without_a_mounted_mqueue() {
     let env = Env::new();
     env.out(["msgq", "create", "/jobs", "--max-messages", "1", "--message-size", "8"]);
-    unmount("/dev/mqueue");
-    while env.sh("stat -f -c %T /dev/mqueue | grep -q mqueue && umount /dev/mqueue").output().unwrap().status.success()
-    {
-    }
+    unmount_mqueue(&env);
     let document = env.json(["ls", "msgq", "--json"]);
     assert_eq!(refs(&document["objects"]), ["msgq//jobs"]);
     assert_eq!(document["gaps"], json!([]));
@@ -398,10 +396,7 @@ fn a_user_who_cannot_look_for_posix_queues_is_told_so() {
     }
     env.out(["msgq", "create", "/jobs", "--max-messages", "1", "--message-size", "8"]);
     env.out(["msgq", "create"]);
-    unmount("/dev/mqueue");
-    while env.sh("stat -f -c %T /dev/mqueue | grep -q mqueue && umount /dev/mqueue").output().unwrap().status.success()
-    {
-    }
+    unmount_mqueue(&env);
     let output = env.ipcx_as_nobody(["ls", "msgq", "--json"]).assert().success().get_output().clone();
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(refs(&document["objects"]), ["msgq/0"], "the rest is listed");

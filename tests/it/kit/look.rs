@@ -1,6 +1,7 @@
 //! What a test looks for in what ipcx printed.
 
-use super::Env;
+use super::{Env, unmount};
+use nix::sys::statfs::statfs;
 use serde_json::Value;
 use std::ffi::OsStr;
 
@@ -42,4 +43,30 @@ pub fn assert_harmless(what: &str, text: &[u8]) {
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
     });
     assert_eq!(bad, None, "{what}: {shown}");
+}
+
+const MQUEUE: &str = "/dev/mqueue";
+
+fn mqueue_is_mounted() -> bool {
+    statfs(MQUEUE).is_ok_and(|fs| fs.filesystem_type().0 == 0x1980_0202)
+}
+
+/// A machine on which mqueue is not mounted.
+pub fn unmount_mqueue(_: &Env) {
+    while mqueue_is_mounted() {
+        unmount(MQUEUE);
+    }
+}
+
+/// A machine on which mqueue is mounted; where there is no place to mount it, /dev becomes a
+/// directory of the test's own.
+pub fn mount_mqueue(env: &Env) {
+    if mqueue_is_mounted() {
+        return;
+    }
+    let script = "mkdir dev; mount -t tmpfs ipcx-it dev; cd dev; chmod 755 .; mkdir shm mqueue
+        for device in null zero full; do : >$device; mount --bind /dev/$device $device; done
+        mount --rbind /dev/shm shm; mount -t mqueue ipcx-it mqueue; mount --rbind . /dev";
+    env.sh(script).assert().success();
+    assert!(mqueue_is_mounted());
 }
