@@ -619,3 +619,50 @@ fn two_forms_of_output_at_once_are_wrong_usage() {
     }
     refused(&env, 2, ["ls", "--mine", "--owner", "root"]);
 }
+
+/// What a command prints on a terminal of this width.
+fn on_a_terminal(env: &Env, width: u32, command: &str) -> Option<String> {
+    if !env.sh("command -v script").output().unwrap().status.success() {
+        return None;
+    }
+    let script = format!("TERM=xterm script -qec 'stty cols {width} rows 24; {command}' /dev/null </dev/null");
+    let output = env.sh(&script).assert().success().get_output().stdout.clone();
+    Some(String::from_utf8(output).unwrap().replace("\r\n", "\n"))
+}
+
+#[test]
+fn a_table_on_a_terminal_is_titled_cut_to_its_width_and_harmless() {
+    let env = Env::new();
+    env.out(["shm", "create", &format!("/{}", "n".repeat(150)), "--size", "1"]);
+    env.out(["shm", "create", "/a\x1b[2Jb", "--size", "1"]);
+    env.out(["msgq", "create"]);
+    let Some(text) = on_a_terminal(&env, 80, "ipcx ls -o +name --color never") else {
+        skip!("there is no script(1)");
+    };
+    crate::kit::look::assert_harmless("ls", text.as_bytes());
+    assert!(text.starts_with("shared memory\n") && text.contains("\nmessage queues\n"), "{text}");
+    let wide = text.lines().find(|line| line.chars().count() > 80 && !line.starts_with("shm/"));
+    assert_eq!(wide, None, "{text}");
+    assert!(text.contains(r"\x1b[2J"), "{text}");
+    let coloured = on_a_terminal(&env, 80, "ipcx ls").unwrap_or_default();
+    assert!(coloured.contains("\x1b["), "headings stand out: {coloured}");
+}
+
+#[test]
+fn a_name_is_printed_escaped_when_it_is_created_on_a_terminal() {
+    let env = Env::new();
+    let script = r#"ipcx shm create "/a$(printf "\033[2J")" --size 1"#;
+    let Some(text) = on_a_terminal(&env, 80, script) else {
+        skip!("there is no script(1)");
+    };
+    assert_eq!(text, "/a\\x1b[2J\n");
+}
+
+#[test]
+fn an_empty_listing_says_so_on_a_terminal() {
+    let env = Env::new();
+    let Some(text) = on_a_terminal(&env, 80, "ipcx ls") else {
+        skip!("there is no script(1)");
+    };
+    assert_eq!(text, "ipcx: there are no such objects in this IPC namespace\n");
+}
