@@ -436,7 +436,7 @@ fn a_dev_shm_that_may_not_be_read_is_a_gap_with_its_reason() {
         skip!("there is no second user");
     }
     env.out(["shm", "create", "--size", "1"]);
-    fs::set_permissions("/dev/shm", fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions("/dev/shm", fs::Permissions::from_mode(0o000)).unwrap();
     let output = env.ipcx_as_nobody(["ls", "shm", "--json"]).assert().success().get_output().stdout.clone();
     let document: Value = serde_json::from_slice(&output).unwrap();
     assert_eq!(refs(&document["objects"]), ["shm/0"]);
