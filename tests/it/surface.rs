@@ -315,3 +315,21 @@ fn the_pages_of_the_manual_are_read_without_a_warning() {
     let script = "for page in man1/*.1; do groff -Kutf8 -man -Tutf8 -ww -z $page 2>&1 | sed \"s|^|$page: |\"; done";
     env.sh(script).assert().success().stdout("");
 }
+
+#[test]
+fn wrong_usage_is_said_in_the_form_of_every_error() {
+    let env = Env::new();
+    let mistakes: [&[&str]; 7] = [
+        &["nonsense"],
+        &["ls", "--nonsense"],
+        &["ls", "nonsense"],
+        &["ls", "--owner", "nosuchuser"],
+        &["rm", "shm/4294967296"],
+        &["msgq", "recv"],
+        &["ls", "--mine", "--owner", "root"],
+    ];
+    for args in mistakes {
+        let said = crate::kit::look::refused(&env, 2, args);
+        assert!(said.starts_with("ipcx: "), "{args:?}: {said}");
+    }
+}

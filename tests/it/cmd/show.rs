@@ -245,3 +245,23 @@ fn what_may_not_be_read_is_shown_as_unknown_with_its_reason() {
     assert_eq!(output.status.code(), Some(0));
     assert!(!String::from_utf8_lossy(&output.stdout).contains("secret"));
 }
+
+#[test]
+fn a_process_that_cannot_be_looked_at_is_not_said_to_be_gone() {
+    let env = Env::new();
+    if !env.has_users() {
+        crate::skip!("there is no second user");
+    }
+    env.out(["msgq", "create", "--mode", "644"]);
+    let mut sender = env.start(["msgq", "send", "0", "--lines"]);
+    sender.write(b"one\n");
+    until("the message", || shown(&env, "msgq/0")["messages"] == 1);
+    // An instance of its own, in the test's mount namespace, which hides the processes of others.
+    if !env.sh("mount -t proc -o hidepid=invisible proc /proc").output().unwrap().status.success() {
+        crate::skip!("this kernel has no hidepid=invisible");
+    }
+    let output = env.ipcx_as_nobody(["show", "msgq/0", "--json"]).assert().success().get_output().stdout.clone();
+    let document: Value = serde_json::from_slice(&output).unwrap();
+    let last = process(&document["objects"][0], "last sender");
+    assert_eq!((&last["pid"], &last["state"]), (&json!(sender.pid), &json!("unknown")));
+}
