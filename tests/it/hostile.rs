@@ -365,3 +365,31 @@ fn an_argument_with_invalid_text_is_an_error_and_no_panic() {
         assert!(!said.contains("panicked"), "{said}");
     }
 }
+
+#[test]
+fn errors_about_what_is_no_object_quote_its_path_harmlessly() {
+    let env = Env::new();
+    for name in names().iter().filter(|name| name.len() < 100) {
+        let (directory, file) = (path(&[b"/dev/shm/sem.", name]), path(&[b"/dev/shm/sem.x", name]));
+        fs::create_dir(&directory).unwrap();
+        fs::create_dir(path(&[b"/dev/shm/", name])).unwrap();
+        fs::write(&file, "no semaphore").unwrap();
+        let bare = path(&[b"/", name]);
+        let foreign = path(&[b"/x", name]);
+        let commands = [
+            (["shm", "read"], &bare),
+            (["shm", "show"], &bare),
+            (["sem", "show"], &bare),
+            (["sem", "get"], &bare),
+            (["sem", "wait"], &bare),
+            (["sem", "rm"], &bare),
+            (["sem", "wait"], &foreign),
+            (["sem", "post"], &foreign),
+        ];
+        for (command, object) in commands {
+            let args = command.iter().map(OsStr::new).chain([object.as_os_str()]);
+            let output = env.ipcx(args).assert().failure().get_output().clone();
+            assert_harmless(&command.join(" "), &output.stderr);
+        }
+    }
+}
