@@ -1,3 +1,4 @@
 //! A file for each command, named as in `src/cmd`.
 
 mod ls;
+mod msgq;
