@@ -1,6 +1,8 @@
 //! Standard output fails when a message has been taken already.
 
 use super::*;
+use crate::kit::NOBODY;
+use std::os::unix::process::CommandExt as _;
 
 /// Puts a message where it cannot be put back: the queue may hold less than it since.
 fn too_large_to_go_back(env: &Env, message: &[u8]) -> String {
@@ -89,9 +91,7 @@ fn a_message_taken_without_the_right_to_send_is_on_standard_error() {
         send(&env, &queue, &["only\tread"]);
         let full = fs::File::options().write(true).open("/dev/full").unwrap();
         let mut command = env.command(["msgq", "recv", &queue]);
-        std::os::unix::process::CommandExt::uid(&mut command, crate::kit::NOBODY);
-        std::os::unix::process::CommandExt::gid(&mut command, crate::kit::NOBODY);
-        let ended = command.stdout(full).output().unwrap();
+        let ended = command.uid(NOBODY).gid(NOBODY).stdout(full).output().unwrap();
         let said = String::from_utf8(ended.stderr).unwrap();
         assert_eq!(status(ended.status), 1, "{said}");
         assert!(said.contains("\nonly\\x09read\n") && said.contains("could not be put back"), "{said}");
@@ -129,6 +129,7 @@ fn a_signal_while_nobody_reads_the_output_loses_no_message() {
         sending.signal(SIGTERM);
         let sent = sent(&sending.end().stderr);
         following.signal(SIGTERM);
+        wait_ended(&following);
         let ended = following.end();
         assert_eq!(status(ended.status), 143);
         // The queue was full, so the last one could only go to standard error.
@@ -154,6 +155,7 @@ fn a_message_written_in_part_goes_back_whole_and_that_is_said() {
         }
         following.wait_blocked("pipe_write");
         following.signal(SIGTERM);
+        wait_ended(&following);
         let ended = following.end();
         assert_eq!(status(ended.status), 143);
         let said = String::from_utf8(ended.stderr).unwrap();

@@ -10,7 +10,7 @@ mod send;
 mod set;
 mod wait;
 
-use crate::kit::{Env, Running};
+use crate::kit::{Env, Running, until};
 use predicates::prelude::*;
 use std::fs;
 use std::process::Command;
@@ -105,6 +105,13 @@ fn empty_wait(queue: &str) -> &'static str {
 /// Where a process sleeps that waits on a queue of this family to have room.
 fn full_wait(queue: &str) -> &'static str {
     if queue.starts_with('/') { "wq_sleep" } else { "do_msgsnd" }
+}
+
+/// Waits for its end without closing or reading its streams.
+#[track_caller]
+fn wait_ended(running: &Running) {
+    let stat = format!("/proc/{}/stat", running.pid);
+    until("it to end", || fs::read_to_string(&stat).unwrap().contains(") Z "));
 }
 
 /// How many messages a sender that ended early says it has sent.

@@ -114,7 +114,7 @@ fn a_message_as_long_as_msgmax_allows_is_shown_whole() {
     env.ipcx(["msgq", "peek", &queue, "--raw"]).assert().success().stdout(long);
     // A message over a msgmax that was lowered since cannot be copied, only taken.
     assert!(sysctl("kernel/msgmax", "50000"));
-    let refused = env.ipcx(["msgq", "peek", &queue, "--raw"]).assert().code(1).stdout("");
+    let refused = env.ipcx(["msgq", "peek", &queue, "--raw"]).assert().code(7).stdout("");
     refused.stderr(says("kernel.msgmax").and(says("50000")).and(says("hint:")));
     assert_eq!(env.out(["msgq", "recv", &queue, "--raw"]).len(), 90_000);
 }
@@ -130,7 +130,7 @@ fn messages_before_one_that_cannot_be_copied_are_shown() {
     env.ipcx(["msgq", "send", &queue]).write_stdin("x".repeat(9000)).assert().success();
     assert!(sysctl("kernel/msgmax", "1000"));
     for how in [&[][..], &["-0"], &["--json"]] {
-        let refused = env.ipcx(["msgq", "peek", &queue].iter().chain(how)).assert().code(1);
+        let refused = env.ipcx(["msgq", "peek", &queue].iter().chain(how)).assert().code(7);
         refused.stdout(says("short")).stderr(says("message 1 "));
     }
 }

@@ -1,5 +1,4 @@
 use super::*;
-use crate::kit::until;
 use std::time::{Duration, Instant};
 
 /// Numbers that look random and are the same in every run.
@@ -53,8 +52,7 @@ fn a_timeout_bounds_a_whole_stream_and_says_how_much_was_sent() {
         // Input that never ends and never comes is within the bound, too.
         let mut sending = env.start(["msgq", "send", &queue, "--lines", "--timeout", "300ms"]);
         sending.write(b"a\nb\nincomplete");
-        let stat = format!("/proc/{}/stat", sending.pid);
-        until("the timeout to pass", || fs::read_to_string(&stat).unwrap().contains(") Z "));
+        wait_ended(&sending);
         let ended = sending.end();
         assert_eq!(status(ended.status), 124);
         assert!(String::from_utf8_lossy(&ended.stderr).contains("2 messages had been sent"));
@@ -237,6 +235,9 @@ fn a_sender_that_is_signalled_says_exactly_how_many_it_sent() {
         let mut dice = Dice(3);
         let mut said = 0;
         for _ in 0..10 {
+            // Only what the next sender sends may tell us that it is at work.
+            until("the queue to be empty", || count(&env, &queue) == 0);
+            receiving.wait_blocked(empty_wait(&queue));
             let goal = received() + 1 + dice.roll(2000);
             let mut sending = interruptible(&env, &format!("msgq send {queue} --lines <input"));
             until("some messages", || received() >= goal);
