@@ -286,3 +286,24 @@ fn a_queue_that_is_not_there_is_status_3() {
         env.ipcx(["msgq", "recv", queue]).assert().code(3).stdout("").stderr(says("no such object"));
     }
 }
+
+#[test]
+fn all_of_a_type_leaves_the_others() {
+    let env = Env::new();
+    let queue = typed(&env);
+    assert_eq!(env.out(["msgq", "recv", &queue, "-t", "3", "--all"]), "three\nagain");
+    assert_eq!(drain(&env, &queue), ["five", "nine"]);
+}
+
+#[test]
+fn two_receivers_share_a_queue_and_no_message_goes_to_both() {
+    let env = Env::new();
+    for queue in both(&env) {
+        let script = format!(
+            "ipcx msgq recv {queue} -n 2000 >one & a=$!; ipcx msgq recv {queue} -n 2000 >two & b=$!; \
+             seq 4000 | ipcx msgq send {queue} --lines; wait $a; wait $b; seq 4000 >sent; sort -n one two | cmp - sent"
+        );
+        env.sh(&script).assert().success().stderr("");
+        assert_eq!(count(&env, &queue), 0);
+    }
+}

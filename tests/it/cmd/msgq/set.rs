@@ -110,17 +110,25 @@ fn wrong_changes_are_wrong_usage_and_change_nothing() {
     }
 }
 
-#[test]
-fn the_user_and_group_that_mean_nobody_to_the_kernel_are_refused() {
+/// (uid_t) -1: chown(2) takes it for "leave it as it is", msgctl(2) refuses it.
+fn refuses_the_owner_that_is_none(queue_of: fn(&Env) -> String) {
     let env = Env::new();
-    for queue in both(&env) {
-        let before = shown(&env, &queue);
-        // (uid_t) -1: chown(2) takes it for "leave it as it is", msgctl(2) refuses it.
-        for owner in ["4294967295", "0:4294967295"] {
-            env.ipcx(["msgq", "set", &queue, "--owner", owner]).assert().code(2).stderr(says("429496729"));
-        }
-        assert_eq!(shown(&env, &queue), before);
+    let queue = queue_of(&env);
+    let before = shown(&env, &queue);
+    for owner in ["4294967295", "0:4294967295"] {
+        env.ipcx(["msgq", "set", &queue, "--owner", owner]).assert().code(2).stderr(says("4294967295"));
     }
+    assert_eq!(shown(&env, &queue), before);
+}
+
+#[test]
+fn the_owner_that_means_none_to_the_kernel_is_refused_for_a_system_v_queue() {
+    refuses_the_owner_that_is_none(private);
+}
+
+#[test]
+fn the_owner_that_means_none_to_the_kernel_is_refused_for_a_posix_queue() {
+    refuses_the_owner_that_is_none(|env| env.out(["msgq", "create", "/q"]));
 }
 
 #[test]
