@@ -5,5 +5,6 @@ mod ftok;
 mod limits;
 mod ls;
 mod man;
+mod msgq;
 mod rm;
 mod show;
