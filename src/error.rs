@@ -107,7 +107,8 @@ pub struct StdoutFailed(pub Errno);
 
 impl fmt::Display for StdoutFailed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot write standard output: {} ({:?})", describe(self.0), self.0)
+        let cause = if self.0 == Errno::EBADF { "it is closed".to_owned() } else { describe(self.0) };
+        write!(f, "cannot write standard output: {cause} ({:?})", self.0)
     }
 }
 

@@ -22,7 +22,7 @@ fn now(name: &str) -> String {
 }
 
 fn sem(at: usize) -> String {
-    let number = sysctl::numbers("kernel.sem").and_then(|numbers| numbers.get(at).copied());
+    let number = sysctl::numbers("kernel.sem").ok().and_then(|numbers| numbers.get(at).copied());
     number.map_or_else(|| "?".to_owned(), |n| n.to_string())
 }
 

@@ -33,7 +33,7 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     }
     let cli = match cli::Cli::try_parse_from(args) {
         Ok(cli) => cli,
-        Err(error) => return Ui::new(Color::Auto, false, false).answer(&error).into(),
+        Err(error) => return Ui::new(Color::Auto, false, false).answer(error).into(),
     };
     let ui = Ui::new(cli.global.color, cli.global.quiet, cli.global.verbose);
     let mut ctx = Context { ui, command_line: cli::command };

@@ -79,7 +79,7 @@ pub struct OutputArgs {
 impl OutputArgs {
     /// Whether the list of columns is wanted instead of a listing.
     pub fn help(&self) -> bool {
-        self.output.as_deref() == Some("help")
+        self.output.as_deref().is_some_and(|text| text.trim_start_matches('+').eq_ignore_ascii_case("help"))
     }
 
     pub fn style(&self) -> Style {

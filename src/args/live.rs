@@ -1,7 +1,8 @@
 //! Completions that are alive: the identifiers, keys and names that exist at this moment.
 
 use crate::inventory::{self, Select};
-use crate::model::{Ident, Kind, Needs, Object, Seen};
+use crate::model::{Ident, Kind, Needs, Object, Seen, is_unsafe};
+use crate::render::text::count;
 use crate::render::{Style, TimeFormat};
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use std::ffi::{OsStr, OsString};
@@ -42,6 +43,8 @@ fn candidates(noun: Option<Kind>, current: &OsStr) -> Vec<CompletionCandidate> {
 fn names(object: &Object) -> Vec<Vec<u8>> {
     let mut names = Vec::new();
     match &object.reference.id {
+        // A name that a shell or a terminal would stumble over is not offered.
+        Ident::Name(name) | Ident::Path(name) if name.utf8().is_none_or(|name| name.chars().any(is_unsafe)) => {}
         Ident::Name(name) | Ident::Path(name) => names.push(name.raw().to_vec()),
         _ => names.push(object.reference.bare().to_string().into_bytes()),
     }
@@ -56,10 +59,16 @@ fn names(object: &Object) -> Vec<Vec<u8>> {
 /// Owner and size.
 fn describe(object: &Object, style: &Style) -> String {
     let mut text = object.user.known().map(|user| user.escaped().to_string()).unwrap_or_default();
-    for (key, unit) in [("size", "bytes"), ("messages", "messages"), ("nsems", "semaphores"), ("nattch", "attached")] {
-        if let Some(value @ Seen::Is(_)) = object.facts.get(key) {
-            text.push_str(&format!(", {} {unit}", style.text(value)));
+    if let Some(size @ Seen::Is(_)) = object.facts.get("size") {
+        text.push_str(&format!(", {} bytes", style.text(size)));
+    }
+    for (key, one, many) in [("messages", "message", "messages"), ("nsems", "semaphore", "semaphores")] {
+        if let Some(n) = object.number(key) {
+            text.push_str(&format!(", {}", count(n, one, many)));
         }
+    }
+    if let Some(n) = object.number("nattch") {
+        text.push_str(&format!(", {n} attached"));
     }
     text
 }

@@ -1,5 +1,5 @@
 //! Groups of options that several verbs share, and the words of the command line as types. Parsing
-//! only parses: nothing here looks at the system.
+//! only parses; what completes a word may look at what exists.
 
 pub mod listing;
 mod live;

@@ -120,12 +120,13 @@ pub fn run(args: &LimitsArgs, ctx: &mut Context) -> Outcome {
             let (used, most) = (style.text(&amount(limit, &limit.used)), style.text(&amount(limit, &limit.limit)));
             ctx.ui.warn(format_args!("{} is {share:.1}% used: {used} of {most}; set by {}", limit.name, limit.setting));
             status = Status::Failed;
-        } else if let Seen::Hidden(reason) = &limit.used {
-            let errno = nix::errno::Errno::from_raw(reason.errno);
-            ctx.ui.warn(format_args!(
-                "how much of {} is used could not be seen ({}: {errno:?})",
-                limit.name, reason.call
-            ));
+        }
+        for (part, number) in [("use", &limit.used), ("value", &limit.limit)] {
+            if let Seen::Hidden(reason) = number {
+                let errno = nix::errno::Errno::from_raw(reason.errno);
+                ctx.ui
+                    .warn(format_args!("the {part} of {} could not be seen ({}: {errno:?})", limit.name, reason.call));
+            }
         }
     }
     Ok(status)

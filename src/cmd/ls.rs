@@ -4,7 +4,7 @@ use super::{Context, Outcome, usage};
 use crate::args::ListArgs;
 use crate::exit::Status;
 use crate::inventory::{self, columns};
-use crate::model::{Field, Gap, Kind, Seen, Value};
+use crate::model::{Align, Field, Gap, Kind, Needs, Seen, Value};
 use crate::render::{self, Document, Layout};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -34,6 +34,25 @@ fn kinds() -> impl TypedValueParser<Value = Kind> {
         .map(|noun| Kind::from_noun(noun.as_bytes()).unwrap_or(Kind::Shm))
 }
 
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  … ls                     a table
+  … ls --mine --sort ctime
+  … ls --json
+  … ls -o help             the columns there are
+
+`ipcx ls --help` tells more.")]
+pub struct KindLsArgs {
+    #[command(flatten)]
+    list: ListArgs,
+}
+
+/// `ls` under a noun.
+pub fn run_kind(kind: Kind, args: &KindLsArgs, ctx: &mut Context) -> Outcome {
+    list(&[kind], &args.list, ctx)
+}
+
 pub fn run(args: &LsArgs, ctx: &mut Context) -> Outcome {
     // In the order of the table of kinds, each once, however they were typed.
     let chosen: Vec<Kind> =
@@ -41,11 +60,10 @@ pub fn run(args: &LsArgs, ctx: &mut Context) -> Outcome {
     list(&chosen, &args.list, ctx)
 }
 
-/// Lists some kinds; also what `ls` under a noun does.
-pub fn list(kinds: &[Kind], args: &ListArgs, ctx: &mut Context) -> Outcome {
+fn list(kinds: &[Kind], args: &ListArgs, ctx: &mut Context) -> Outcome {
     let output = &args.output;
     if output.help() {
-        return help(&columns::all(kinds), ctx);
+        return help(kinds, ctx);
     }
     let machine = output.json || output.jsonl;
     let mut shown = Vec::new();
@@ -54,7 +72,7 @@ pub fn list(kinds: &[Kind], args: &ListArgs, ctx: &mut Context) -> Outcome {
         let usual = usual.into_iter().filter(|field| !machine || cheap(field)).collect();
         shown.push((*kind, output.columns(kinds, *kind, usual).map_err(usage)?));
     }
-    let needs = shown.iter().fold(crate::model::Needs::SCAN, |needs, (_, fields)| needs.and(columns::needs(fields)));
+    let needs = shown.iter().fold(Needs::SCAN, |needs, (_, fields)| needs.and(columns::needs(fields)));
     let order = args.order(kinds).map_err(usage)?;
     let style = output.style();
     let layout = Layout { headings: !output.no_headings, width: ctx.ui.width(), color: ctx.ui.color };
@@ -63,6 +81,7 @@ pub fn list(kinds: &[Kind], args: &ListArgs, ctx: &mut Context) -> Outcome {
     let ui = &mut ctx.ui;
     let mut gaps = Vec::new();
     let mut tables = 0;
+    let mut rows = 0;
     let titled = kinds.len() > 1 && ui.terminal;
     if output.json {
         let mut document = Document::begin(&mut ui.out, "objects")?;
@@ -74,6 +93,7 @@ pub fn list(kinds: &[Kind], args: &ListArgs, ctx: &mut Context) -> Outcome {
     } else {
         inventory::scan(kinds, needs, args.select(), order, |kind, found| {
             gaps.extend(found.gaps);
+            rows += found.objects.len();
             let fields = fields_of(kind);
             if output.jsonl {
                 return found.objects.iter().try_for_each(|object| render::json_line(&mut ui.out, fields, object));
@@ -88,7 +108,7 @@ pub fn list(kinds: &[Kind], args: &ListArgs, ctx: &mut Context) -> Outcome {
                     style.now,
                 );
             }
-            if found.objects.is_empty() && kinds.len() > 1 {
+            if found.objects.is_empty() && (kinds.len() > 1 || ui.terminal) {
                 return Ok(());
             }
             if tables > 0 {
@@ -100,7 +120,7 @@ pub fn list(kinds: &[Kind], args: &ListArgs, ctx: &mut Context) -> Outcome {
             }
             render::table(&mut ui.out, fields, &found.objects, &style, layout)
         })?;
-        if tables == 0 && ui.terminal && !output.raw && !output.jsonl {
+        if (tables == 0 || rows == 0) && ui.terminal && !output.raw && !output.jsonl {
             ui.note("there are no such objects in this IPC namespace");
         }
     }
@@ -111,46 +131,59 @@ pub fn list(kinds: &[Kind], args: &ListArgs, ctx: &mut Context) -> Outcome {
 
 /// Whether a field costs no call for each object; the names of users are looked up once.
 fn cheap(field: &Field) -> bool {
-    field.needs == crate::model::Needs::SCAN || field.needs == crate::model::Needs::NAMES
+    field.needs == Needs::SCAN || field.needs == Needs::NAMES
 }
 
 /// What could not be seen, for people.
 pub fn say(gaps: &[Gap], ctx: &Context) {
-    let mut said: Vec<&str> = Vec::new();
+    let mut said: Vec<String> = Vec::new();
     for gap in gaps {
-        // Two mechanisms may share a directory that cannot be read.
-        if said.contains(&gap.subject.as_str()) {
-            continue;
-        }
-        said.push(&gap.subject);
         let errno = Errno::from_raw(gap.reason.errno);
         let why = gap.note.clone().unwrap_or_else(|| crate::error::describe(errno));
-        ctx.ui.note(format_args!("{}: {why} ({}: {errno:?})", gap.subject, gap.reason.call));
+        // A kernel without System V IPC lacks three files for one reason.
+        if !said.contains(&why) {
+            ctx.ui.note(format_args!("{}: {why} ({}: {errno:?})", gap.subject, gap.reason.call));
+            said.push(why);
+        }
     }
 }
 
+/// One line of `-o help`: kinds may have a column of one name that is another thing in each.
+struct Column {
+    key: &'static str,
+    kinds: Vec<&'static str>,
+    help: &'static str,
+}
+
 /// `-o help`.
-fn help(fields: &[&'static Field], ctx: &mut Context) -> Outcome {
-    let column = |key, get| Field::<&'static Field> {
+fn help(kinds: &[Kind], ctx: &mut Context) -> Outcome {
+    let mut rows: Vec<Column> = Vec::new();
+    for field in columns::each(kinds) {
+        let nouns = field.kinds.iter().filter(|kind| kinds.contains(kind)).map(|kind| kind.noun());
+        match rows.iter_mut().find(|row| (row.key, row.help) == (field.key, field.help)) {
+            Some(row) => row.kinds.extend(nouns),
+            None => rows.push(Column { key: field.key, kinds: nouns.collect(), help: field.help }),
+        }
+    }
+    rows.sort_by_key(|row| columns::all(kinds).iter().position(|field| field.key == row.key));
+    let column = |key, get| Field::<Column> {
         key,
         help: "",
         kinds: &[],
-        needs: crate::model::Needs::SCAN,
+        needs: Needs::SCAN,
         default: true,
-        align: crate::model::Align::Left,
+        align: Align::Left,
         get,
     };
-    let columns = [
-        column("column", |field, _| Seen::Is(Value::Word(field.key))),
-        column("kinds", |field, _| {
-            Seen::Is(Value::Phrase(field.kinds.iter().map(|kind| kind.noun()).collect::<Vec<_>>().join(",")))
-        }),
-        column("help", |field, _| Seen::Is(Value::Word(field.help))),
+    let fields = [
+        column("column", |column, _| Seen::Is(Value::Word(column.key))),
+        column("kinds", |column, _| Seen::Is(Value::Phrase(column.kinds.join(",")))),
+        column("help", |column, _| Seen::Is(Value::Word(column.help))),
     ];
-    let columns: Vec<_> = columns.iter().collect();
+    let fields: Vec<_> = fields.iter().collect();
     let layout = Layout { headings: true, width: None, color: ctx.ui.color };
     let style = render::Style::new(true, render::TimeFormat::Unix);
-    render::table(&mut ctx.ui.out, &columns, fields, &style, layout)?;
+    render::table(&mut ctx.ui.out, &fields, &rows, &style, layout)?;
     ctx.ui.out.flush_buffer()?;
     Ok(Status::Done)
 }

@@ -3,11 +3,13 @@
 use super::{Context, Outcome, usage};
 use crate::error::Error;
 use crate::exit::Status;
+use crate::model::Escaped;
 use crate::sys::{file, run};
 use clap::{Args, Command};
 use roff::{Roff, roman};
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
 #[derive(Args, Debug)]
@@ -31,16 +33,16 @@ pub fn run(args: &ManArgs, ctx: &mut Context) -> Outcome {
     if let Some(directory) = &args.dir {
         for (name, page) in &pages {
             let path = directory.join(format!("{name}.1"));
-            fs::write(&path, page)
-                .map_err(|error| Error::new("write", file::errno(&error), path.display()).doing("cannot write"))?;
+            fs::write(&path, page).map_err(|error| {
+                Error::new("write", file::errno(&error), Escaped(path.as_os_str().as_bytes())).doing("cannot write")
+            })?;
         }
         return Ok(Status::Done);
     }
     let name = [&["ipcx".to_owned()], &args.command[..]].concat().join("-");
     let page = pages.iter().find(|(known, _)| *known == name).map(|(_, page)| page);
-    let page = page.ok_or_else(|| {
-        usage(format!("there is no command `{}`", crate::model::Escaped(args.command.join(" ").as_bytes())))
-    })?;
+    let page =
+        page.ok_or_else(|| usage(format!("there is no command `{}`", Escaped(args.command.join(" ").as_bytes()))))?;
     // On a terminal man(1) shows it better than its source.
     if ctx.ui.terminal && run::pipe_to(&["man", "--local-file", "-"], page).is_ok() {
         return Ok(Status::Done);

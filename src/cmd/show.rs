@@ -15,7 +15,7 @@ Examples:
   ipcx show msgq/65536 shm//frames
   ipcx show --json sem/0 | jq '.objects[0].semaphores'
   ipcx show -b --time-format iso shm/0x4d2
-  ipcx show --no-contents shm/0x4d2      touches nothing
+  ipcx show --attach shm/0x4d2           its first bytes, too
 
 A recorded process is `same` (it has run since before it was recorded), `probable`
 (so it seems, but the time of the record may have moved since), `reused` (another
@@ -24,12 +24,12 @@ pub struct ShowArgs<R: Refs> {
     #[command(flatten)]
     refs: R,
 
-    /// Leave out what is inside
+    /// Attach System V segments to show their first bytes
     ///
-    /// To look inside a System V segment it must be attached for a moment, which becomes its last
-    /// attach and detach in every later look.
+    /// It is the only way to look inside one, and it becomes the last attach and detach in every
+    /// later look: who used it last is then no longer known.
     #[arg(long)]
-    no_contents: bool,
+    attach: bool,
 
     /// One JSON document
     #[arg(long, conflicts_with = "jsonl")]
@@ -53,7 +53,7 @@ pub fn run<R: Refs>(args: &ShowArgs<R>, ctx: &mut Context) -> Outcome {
     let layout = Layout { headings: true, width: ctx.ui.width(), color: ctx.ui.color };
     let mut status = Status::Done;
     let mut objects = Vec::new();
-    let needs = if args.no_contents { Needs::STAT.and(Needs::PROCESSES).and(Needs::NAMES) } else { Needs::ALL };
+    let needs = if args.attach { Needs::ALL.and(Needs::ATTACH) } else { Needs::ALL };
     for reference in args.refs.list() {
         match inventory::find(reference, needs).doing("cannot show") {
             Ok(object) => objects.push(object),

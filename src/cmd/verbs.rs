@@ -101,7 +101,10 @@ fn owner(text: &str) -> Result<Owner, String> {
         None | Some("") => None,
         Some(group) => Some(users::gid(group).ok_or_else(|| format!("there is no group `{}`", shown(group)))?),
     };
-    if uid.is_none() && gid.is_none() {
+    if uid == Some(u32::MAX) || gid == Some(u32::MAX) {
+        // chown(2) takes it for "leave it as it is".
+        Err(format!("{} is no user or group: it means none to the kernel", u32::MAX))
+    } else if uid.is_none() && gid.is_none() {
         Err("it names neither a user nor a group".to_owned())
     } else {
         Ok(Owner { uid, gid })

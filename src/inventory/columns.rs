@@ -6,13 +6,18 @@ use crate::model::{Field, IDENTITY, Kind, Needs};
 /// Every column of the given kinds, in the order of JSON and `-o help`.
 pub fn all(kinds: &[Kind]) -> Vec<&'static Field> {
     let mut fields: Vec<&'static Field> = Vec::new();
-    for field in IDENTITY.iter().chain(mech::FIELDS.iter().copied().flatten()) {
-        let wanted = field.kinds.iter().any(|kind| kinds.contains(kind));
-        if wanted && !fields.iter().any(|known| known.key == field.key) {
+    for field in each(kinds) {
+        if !fields.iter().any(|known| known.key == field.key) {
             fields.push(field);
         }
     }
     fields
+}
+
+/// Every column of the given kinds, those of one name once for each kind that has its own.
+pub fn each(kinds: &[Kind]) -> impl Iterator<Item = &'static Field> {
+    let all = IDENTITY.iter().chain(mech::FIELDS.iter().copied().flatten());
+    all.filter(|field| field.kinds.iter().any(|kind| kinds.contains(kind)))
 }
 
 /// The columns of one kind that are shown when nothing was chosen.

@@ -45,6 +45,7 @@ pub fn scan<E>(
         let scans: Vec<Scan<'_>> =
             kinds.iter().flat_map(|kind| of_kind(*kind)).map(|mech| Scan::begin(scope, *mech, needs)).collect();
         let mut scans = scans.into_iter();
+        let mut said: Vec<String> = Vec::new();
         for kind in kinds {
             let mut found = Found::default();
             for scan in scans.by_ref().take(of_kind(*kind).count()) {
@@ -54,7 +55,13 @@ pub fn scan<E>(
                 } else {
                     found.objects.extend(part.objects);
                 }
-                found.gaps.extend(part.gaps);
+                // Two mechanisms may share a directory that cannot be read; it is said once.
+                for gap in part.gaps {
+                    if !said.contains(&gap.subject) {
+                        said.push(gap.subject.clone());
+                        found.gaps.push(gap);
+                    }
+                }
             }
             found.objects.retain(|object| select.keeps(object));
             if needs.has(Needs::NAMES) {

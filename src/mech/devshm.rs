@@ -2,7 +2,7 @@
 
 use super::{Change, Limit, Unit, Usage};
 use crate::error::{Error, Result};
-use crate::model::{Family, Fingerprint, Gap, Kind, Object, ObjectRef, Reason, Seen, Text, Value};
+use crate::model::{Escaped, Family, Fingerprint, Gap, Kind, Object, ObjectRef, Reason, Seen, Text, Value};
 use crate::sys::{file, lease};
 use nix::dir::Dir;
 use nix::errno::Errno;
@@ -12,6 +12,7 @@ use nix::sys::statvfs::statvfs;
 use nix::unistd::{Gid, Uid};
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 /// Where glibc and musl keep POSIX shared memory and named semaphores.
@@ -24,6 +25,11 @@ pub(super) fn path(prefix: &str, name: &Text) -> PathBuf {
     bytes.extend_from_slice(prefix.as_bytes());
     bytes.extend_from_slice(name.raw().strip_prefix(b"/").unwrap_or(name.raw()));
     file::path(&bytes).to_owned()
+}
+
+/// A path as text that is safe to show.
+pub(super) fn shown(path: &Path) -> String {
+    Escaped(path.as_os_str().as_bytes()).to_string()
 }
 
 /// Every regular file of /dev/shm, with the open directory to look at them through.

@@ -15,6 +15,7 @@ pub use sysv::ftok;
 use crate::error::{Error, Result};
 use crate::exit::Status;
 use crate::model::{Family, Field, Gap, Ident, Kind, Needs, Object, ObjectRef, Seen, Value};
+use crate::proc::process::{self, Look};
 use crate::sys::waiter::{Stop, Waiter};
 use nix::errno::Errno;
 use std::os::fd::BorrowedFd;
@@ -308,16 +309,18 @@ fn replaced(reference: &ObjectRef) -> Error {
 /// A record of one process that an object remembers, judged against the process that now has the
 /// pid. `recorded` is when the object recorded it, if that is known.
 fn process_record(role: &'static str, pid: i32, recorded: Option<i64>, exact: bool) -> Value {
-    use crate::proc::process;
-    let now = (pid > 0).then(|| process::look(pid)).flatten();
+    let now = if pid > 0 { process::look(pid) } else { Look::Hidden };
     // Both clocks are whole seconds and the boot time is rounded: allow one of difference.
     let state = match (&now, recorded.filter(|at| *at > 0)) {
-        (_, _) if pid <= 0 => "unknown",
-        (None, _) => "gone",
-        (Some(_), None) => "unknown",
-        (Some(process), Some(at)) if process.started > at + 1 => "reused",
-        (Some(_), Some(_)) if exact => "same",
-        (Some(_), Some(_)) => "probable",
+        (Look::Gone, _) => "gone",
+        (Look::Hidden, _) | (_, None) => "unknown",
+        (Look::Seen(process), Some(at)) if process.started > at + 1 => "reused",
+        (Look::Seen(_), Some(_)) if exact => "same",
+        (Look::Seen(_), Some(_)) => "probable",
+    };
+    let now = match now {
+        Look::Seen(process) => Some(process),
+        Look::Gone | Look::Hidden => None,
     };
     Value::Record(vec![
         ("role", Seen::Is(Value::Word(role))),

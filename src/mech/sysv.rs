@@ -145,6 +145,16 @@ pub(super) fn failed(call: &'static str, errno: Errno, reference: &ObjectRef) ->
     }
 }
 
+/// What a failed IPC_SET means. The object is there, so EINVAL is about the new owner.
+pub(super) fn set_failed(call: &'static str, errno: Errno, object: &Object) -> Error {
+    let error = Error::new(call, errno, &object.reference);
+    match errno {
+        Errno::EINVAL => error.because("the new owner or group does not exist in this user namespace"),
+        Errno::EIDRM => error.because("it has been removed"),
+        _ => denied(error, Some(object)),
+    }
+}
+
 /// Applies the parts of a change that struct ipc_perm holds.
 pub(super) fn change(perm: &mut libc::ipc_perm, change: &Change) {
     if let Some(mode) = change.mode {

@@ -19,7 +19,10 @@ impl Needs {
     pub const PROCESSES: Needs = Needs(4);
     /// The names of users and groups, from the system's databases.
     pub const NAMES: Needs = Needs(8);
+    /// Everything that can be looked at without a trace.
     pub const ALL: Needs = Needs(15);
+    /// The inside of System V segments, which have to be attached for it and record that.
+    pub const ATTACH: Needs = Needs(16);
 
     pub fn has(self, other: Needs) -> bool {
         self.0 & other.0 == other.0

@@ -1,25 +1,44 @@
 //! What /proc says of one process that an object has recorded.
 
 use crate::model::Text;
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
 use procfs::process::Process;
+
+/// What a pid names now.
+#[derive(Clone, Debug)]
+pub enum Look {
+    /// No process.
+    Gone,
+    /// A process that we may not look at, as under /proc mounted with hidepid.
+    Hidden,
+    Seen(Running),
+}
 
 /// A process as it is now.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub struct Running {
     /// When it started, seconds since the epoch.
     pub started: i64,
     /// Its command line, arguments separated by spaces; its short name where it has none.
     pub command: Text,
 }
 
-/// Looks at a process; `None` when there is none with this pid.
-pub fn look(pid: i32) -> Option<Seen> {
-    let stat = Process::new(pid).ok()?.stat().ok()?;
-    if matches!(stat.state, 'Z' | 'X') {
-        return None;
+/// Looks at the process that has a pid. Only the kernel's word that there is none is taken for it:
+/// /proc may hide what is there.
+pub fn look(pid: i32) -> Look {
+    if kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH) {
+        return Look::Gone;
     }
-    let started = started(&stat)?;
-    Some(Seen { started, command: command(pid, &stat.comm) })
+    let Some(stat) = Process::new(pid).ok().and_then(|process| process.stat().ok()) else { return Look::Hidden };
+    if matches!(stat.state, 'Z' | 'X') {
+        return Look::Gone;
+    }
+    match started(&stat) {
+        Some(started) => Look::Seen(Running { started, command: command(pid, &stat.comm) }),
+        None => Look::Hidden,
+    }
 }
 
 fn started(stat: &procfs::process::Stat) -> Option<i64> {

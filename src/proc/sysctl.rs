@@ -1,15 +1,28 @@
 //! The kernel's limits, under /proc/sys. Those of IPC belong to the IPC namespace of the reader.
 
+use crate::model::Seen;
+use crate::sys::file;
+use nix::errno::Errno;
 use std::fs;
 
 /// The numbers in a file of /proc/sys, by the name that sysctl(8) gives it: `kernel.msgmni`.
-pub fn numbers(name: &str) -> Option<Vec<u64>> {
+/// EBADMSG where they are no numbers.
+pub fn numbers(name: &str) -> nix::Result<Vec<u64>> {
     let path = format!("/proc/sys/{}", name.replace('.', "/"));
-    let text = fs::read_to_string(path).ok()?;
-    text.split_ascii_whitespace().map(|word| word.parse().ok()).collect()
+    let text = fs::read_to_string(path).map_err(|error| file::errno(&error))?;
+    let numbers: Option<Vec<u64>> = text.split_ascii_whitespace().map(|word| word.parse().ok()).collect();
+    numbers.filter(|numbers| !numbers.is_empty()).ok_or(Errno::EBADMSG)
 }
 
-/// The only or first number in a file of /proc/sys.
+/// The first number in a file of /proc/sys, for decisions that can do without it.
 pub fn number(name: &str) -> Option<u64> {
-    numbers(name)?.first().copied()
+    numbers(name).ok()?.first().copied()
+}
+
+/// The number at a position in a file of /proc/sys, to be shown.
+pub fn limit(name: &str, at: usize) -> Seen<u64> {
+    match numbers(name) {
+        Ok(numbers) => numbers.get(at).copied().map_or(Seen::hidden("read", libc::EBADMSG), Seen::Is),
+        Err(errno) => Seen::hidden("open", errno as i32),
+    }
 }

@@ -10,6 +10,8 @@ use std::path::Path;
 
 /// A line longer than this is not one of the kernel's.
 const LONGEST_LINE: usize = 4096;
+/// After so many bytes that end no line, what is read is no table and may never end.
+const MOST_SKIPPED: usize = 1 << 26;
 
 /// One file of /proc/sysvipc, read to its end.
 #[derive(Debug)]
@@ -75,6 +77,7 @@ pub fn read<T>(path: &Path, row: fn(&mut Words<'_>) -> Option<T>) -> io::Result<
     let mut buffer = vec![0; 1 << 16];
     let mut filled = 0;
     let mut heading = true;
+    let mut skipped = 0;
     loop {
         let got = match file.read(&mut buffer[filled..]) {
             Ok(0) => break,
@@ -93,7 +96,11 @@ pub fn read<T>(path: &Path, row: fn(&mut Words<'_>) -> Option<T>) -> io::Result<
         if filled > LONGEST_LINE {
             // A line without an end: count it once, and look for the next.
             table.bad += 1;
+            skipped += filled;
             filled = 0;
+            if skipped > MOST_SKIPPED {
+                break;
+            }
         }
     }
     if filled > 0 {

@@ -4,9 +4,11 @@
 //! the speed of a listing of tens of thousands of rows; every string goes through serde_json.
 
 use super::cell::{hex, octal};
-use crate::model::{Field, Gap, Reason, Seen, Text, Value};
+use crate::model::{Field, Gap, Reason, Seen, Text, Value, is_unsafe};
 use jiff::Timestamp;
 use nix::errno::Errno;
+use serde::Serialize as _;
+use serde_json::ser::{Formatter, Serializer};
 use std::io::{self, Write};
 
 /// A document that is written while objects are found:
@@ -119,8 +121,30 @@ fn word(into: &mut Vec<u8>, word: &str) {
 }
 
 fn string(into: &mut Vec<u8>, text: &str) {
-    // Writing a string into memory cannot fail.
-    drop(serde_json::to_writer(into, text));
+    if text.is_ascii() && !text.as_bytes().contains(&0x7f) {
+        // Writing a string into memory cannot fail.
+        drop(serde_json::to_writer(into, text));
+    } else {
+        drop(text.serialize(&mut Serializer::with_formatter(into, Careful)));
+    }
+}
+
+/// JSON may hold DEL, C1 and bidirectional controls as they are, but somebody looks at it on a
+/// terminal. The library escapes C0 by itself.
+struct Careful;
+
+impl Formatter for Careful {
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, into: &mut W, fragment: &str) -> io::Result<()> {
+        let mut plain = 0;
+        for (at, c) in fragment.char_indices().filter(|(_, c)| is_unsafe(*c)) {
+            into.write_all(fragment[plain..at].as_bytes())?;
+            plain = at + c.len_utf8();
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                write!(into, "\\u{unit:04x}")?;
+            }
+        }
+        into.write_all(fragment[plain..].as_bytes())
+    }
 }
 
 fn seen(into: &mut Vec<u8>, value: &Seen<Value>) {

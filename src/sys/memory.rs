@@ -23,7 +23,7 @@ pub fn ready() {
     #[cfg(target_env = "gnu")]
     // SAFETY: M_TOP_PAD changes how much the allocator asks for at once, and nothing else.
     unsafe {
-        libc::mallopt(libc::M_TOP_PAD, HEAP as libc::c_int);
+        libc::mallopt(libc::M_TOP_PAD, libc::c_int::try_from(HEAP).unwrap_or(0));
     }
     // The first allocation says where the heap begins.
     let first = Box::new([0u8; 64]);

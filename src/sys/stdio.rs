@@ -66,6 +66,19 @@ pub fn write_all(fd: impl AsFd, bytes: &[u8]) -> Result<(), (usize, Errno)> {
     Ok(())
 }
 
+/// Writes all of `bytes` even if a signal asks us to stop: for what is lost if it is not said.
+pub fn write_whole(fd: impl AsFd, bytes: &[u8]) -> nix::Result<()> {
+    let fd = fd.as_fd();
+    let mut done = 0;
+    loop {
+        match write_all(fd, &bytes[done..]) {
+            Ok(()) => return Ok(()),
+            Err((more, Errno::EINTR)) => done += more,
+            Err((_, errno)) => return Err(errno),
+        }
+    }
+}
+
 /// Reads some bytes; 0 is the end. EINTR is left to the caller, whose wait it may end.
 pub fn read(fd: impl AsFd, buffer: &mut [u8]) -> nix::Result<usize> {
     let fd = fd.as_fd();

@@ -11,6 +11,7 @@ use crate::model::Escaped;
 use crate::sys::{stdio, waiter};
 use anstream::{AutoStream, ColorChoice};
 use clap::ValueEnum;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use nix::errno::Errno;
 use owo_colors::OwoColorize as _;
 use std::fmt;
@@ -90,24 +91,60 @@ impl Ui {
     /// A line on standard error. What goes wrong there cannot be said anywhere.
     pub fn line(&self, text: fmt::Arguments<'_>) {
         if !stdio::was_closed(2) {
-            let _ = nix::unistd::write(io::stderr(), format!("{text}\n").as_bytes());
+            let _ = stdio::write_whole(io::stderr(), format!("{text}\n").as_bytes());
         }
     }
 
-    /// Says what the parser of the command line has to say. `--help` and `--version` are results;
-    /// a mistake is status 2, and the words of the user that it quotes are escaped.
-    pub fn answer(&mut self, error: &clap::Error) -> Status {
-        let text = error.render();
-        if error.use_stderr() {
-            for line in text.to_string().trim_end().lines() {
-                self.line(format_args!("{}", Escaped(line.as_bytes())));
+    /// Says what the parser of the command line has to say. `--help` and `--version` are results; a
+    /// mistake is status 2, in the form of every error, and the words that it quotes are escaped.
+    pub fn answer(&mut self, mut error: clap::Error) -> Status {
+        if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+            let text = error.render();
+            if error.use_stderr() {
+                self.line(format_args!("{}", text.to_string().trim_end()));
+                return Status::Usage;
             }
-            return Status::Usage;
+            let text = if self.color { text.ansi().to_string() } else { text.to_string() };
+            return match self.out.payload(text.as_bytes()) {
+                Ok(()) => Status::Done,
+                Err((_, failed)) => self.report(&failed.into()),
+            };
         }
-        let text = if self.color { text.ansi().to_string() } else { text.to_string() };
-        match self.out.payload(text.as_bytes()) {
-            Ok(()) => Status::Done,
-            Err((_, failed)) => self.report(&failed.into()),
+        // It suggests to write the same word behind `--`, which is no better there.
+        error.remove(ContextKind::Suggested);
+        let quoted: Vec<(ContextKind, ContextValue)> =
+            error.context().map(|(kind, value)| (kind, quote(value))).collect();
+        for (kind, value) in quoted {
+            error.insert(kind, value);
+        }
+        let text = error.render().to_string();
+        let mut parts = text.split("\n\n");
+        let cause = parts.next().unwrap_or_default().trim_start_matches("error: ");
+        let cause: Vec<&str> = cause.split_whitespace().collect();
+        self.error_line(&cause.join(" "));
+        for part in parts.map(str::trim) {
+            if let Some(hint) = part.strip_prefix("tip: ") {
+                self.hint_line(hint);
+            } else if part.starts_with("Usage: ") {
+                self.hint_line(part);
+            }
+        }
+        Status::Usage
+    }
+
+    fn error_line(&self, text: &str) {
+        if self.color_err {
+            self.line(format_args!("{} {text}", "ipcx:".red().bold()));
+        } else {
+            self.line(format_args!("ipcx: {text}"));
+        }
+    }
+
+    fn hint_line(&self, text: &str) {
+        if self.color_err {
+            self.line(format_args!("{} {text}", "hint:".cyan()));
+        } else {
+            self.line(format_args!("hint: {text}"));
         }
     }
 
@@ -123,7 +160,10 @@ impl Ui {
             }
         }
         let failure = error.downcast_ref::<Error>();
-        let status = failure.map_or(Status::Failed, |failure| failure.status);
+        let status = failure.map_or(Status::Failed, |failure| match (failure.errno, waiter::caught()) {
+            (Errno::EINTR, Some(signal)) => Status::Signal(signal),
+            _ => failure.status,
+        });
         if matches!(status, Status::Signal(_)) && !self.verbose {
             return status;
         }
@@ -134,13 +174,21 @@ impl Ui {
             text.push_str(if text.is_empty() { "" } else { " " });
             text.push_str(&cause);
         }
-        let name = if self.color_err { format!("{}", "ipcx:".red().bold()) } else { "ipcx:".to_owned() };
-        self.line(format_args!("{name} {text}"));
+        self.error_line(&text);
         if let Some(hint) = failure.and_then(hint::hint) {
-            let word = if self.color_err { format!("{}", "hint:".cyan()) } else { "hint:".to_owned() };
-            self.line(format_args!("{word} {hint}"));
+            self.hint_line(&hint);
         }
         status
+    }
+}
+
+/// What the user wrote, escaped; other context is the parser's own.
+fn quote(value: &ContextValue) -> ContextValue {
+    let escape = |text: &String| Escaped(text.as_bytes()).to_string();
+    match value {
+        ContextValue::String(text) => ContextValue::String(escape(text)),
+        ContextValue::Strings(texts) => ContextValue::Strings(texts.iter().map(escape).collect()),
+        other => other.clone(),
     }
 }
 

@@ -1,9 +1,10 @@
 //! Standard output: buffered for listings, unbuffered for payload, and no failure is lost.
 
 use crate::error::StdoutFailed;
-use crate::sys::stdio;
+use crate::sys::{stdio, waiter};
 use nix::errno::Errno;
 use std::io;
+use std::os::fd::BorrowedFd;
 
 const BUFFER: usize = 1 << 16;
 
@@ -21,6 +22,22 @@ impl Out {
     pub fn payload(&mut self, bytes: &[u8]) -> Result<(), (usize, StdoutFailed)> {
         self.flush_buffer().map_err(|error| (0, error))?;
         write(bytes)
+    }
+
+    /// Lets `put` write to the descriptor by itself, for bytes that need not pass through us. It
+    /// says how many it wrote.
+    pub fn fill(&mut self, mut put: impl FnMut(BorrowedFd<'_>) -> nix::Result<usize>) -> Result<usize, StdoutFailed> {
+        self.flush_buffer()?;
+        if stdio::was_closed(1) {
+            return Err(StdoutFailed(Errno::EBADF));
+        }
+        loop {
+            match put(stdio::stdout()) {
+                Err(Errno::EINTR) if waiter::caught().is_none() => {}
+                Err(Errno::EAGAIN) => stdio::wait_writable(stdio::stdout()).map_err(StdoutFailed)?,
+                result => return result.map_err(StdoutFailed),
+            }
+        }
     }
 
     /// Writes what is buffered.

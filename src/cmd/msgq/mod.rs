@@ -8,12 +8,20 @@ mod send;
 mod set;
 
 use super::{Context, Outcome, ls, rm, show};
-use crate::args::{ListArgs, MsgqRefs};
+use crate::args::MsgqRefs;
 use crate::model::Kind;
 use clap::Subcommand;
 
 #[derive(Subcommand, Debug)]
-#[command(defer = true)]
+#[command(
+    defer = true,
+    after_help = "\
+Examples:
+  q=$(ipcx msgq create)
+  ipcx msgq send $q hello
+  ipcx msgq recv $q --timeout 2s
+  ipcx msgq rm $q"
+)]
 pub enum MsgqCommand {
     /// Make a queue and print its reference
     Create(create::CreateArgs),
@@ -26,7 +34,7 @@ pub enum MsgqCommand {
     /// Change mode, owner or capacity of a queue
     Set(set::SetArgs),
     /// List queues
-    Ls(ListArgs),
+    Ls(ls::KindLsArgs),
     /// Show everything known of a queue
     Show(show::ShowArgs<MsgqRefs>),
     /// Remove queues
@@ -40,7 +48,7 @@ pub fn run(command: &MsgqCommand, ctx: &mut Context) -> Outcome {
         MsgqCommand::Recv(args) => recv::run(args, ctx),
         MsgqCommand::Peek(args) => peek::run(args, ctx),
         MsgqCommand::Set(args) => set::run(args),
-        MsgqCommand::Ls(args) => ls::list(&[Kind::Msgq], args, ctx),
+        MsgqCommand::Ls(args) => ls::run_kind(Kind::Msgq, args, ctx),
         MsgqCommand::Show(args) => show::run(args, ctx),
         MsgqCommand::Rm(args) => rm::run(args, ctx),
     }

@@ -61,11 +61,20 @@ pub fn run(args: &PeekArgs, ctx: &mut Context) -> Outcome {
     let format = args.format.format();
     let before = channel.generation().doing(ACT)?;
     let mut rows = Vec::new();
+    let mut failed = None;
     let mut message = Vec::new();
     let mut line = Vec::new();
     for position in 0..args.count.unwrap_or(u64::MAX) {
         message.clear();
-        let Some(tag) = channel.peek(position, &mut message).doing(ACT)? else { break };
+        let tag = match channel.peek(position, &mut message) {
+            Ok(Some(tag)) => tag,
+            Ok(None) => break,
+            // What was seen before it is shown first.
+            Err(error) => {
+                failed = Some(error);
+                break;
+            }
+        };
         if format == Format::Line {
             rows.push(Message { position, tag, text: Text::from(&message[..]) });
         } else {
@@ -74,12 +83,15 @@ pub fn run(args: &PeekArgs, ctx: &mut Context) -> Outcome {
             ctx.ui.out.write_all(&line)?;
         }
     }
-    if format == Format::Line {
+    if format == Format::Line && (failed.is_none() || !rows.is_empty()) {
         let fields: Vec<&Field<Message>> = FIELDS.iter().collect();
         let layout = Layout { headings: true, width: ctx.ui.width(), color: ctx.ui.color };
         render::table(&mut ctx.ui.out, &fields, &rows, &Style::new(true, TimeFormat::Unix), layout)?;
     }
     ctx.ui.out.flush_buffer()?;
+    if let Some(error) = failed {
+        return Err(error.doing(ACT));
+    }
     // Positions shift when somebody receives meanwhile: a message may be missing or seen twice.
     if channel.generation().doing(ACT)? != before {
         ctx.ui.note("the queue changed while it was read; a message may be missing or shown twice");

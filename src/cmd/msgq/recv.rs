@@ -3,7 +3,7 @@
 use crate::args::{MsgqRef, WaitArgs, units};
 use crate::cmd::msgq::format::FormatArgs;
 use crate::cmd::{Context, Outcome, verbs};
-use crate::error::{Error, ResultLost, StdoutFailed};
+use crate::error::{Doing as _, Error, ResultLost, StdoutFailed};
 use crate::exit::Status;
 use crate::mech::{Access, Channel, Limits, Pick, Tag};
 use crate::model::{Escaped, Wait};
@@ -87,7 +87,14 @@ pub fn run(args: &RecvArgs, ctx: &mut Context) -> Outcome {
         max_size: args.max_size.map(|size| usize::try_from(size).unwrap_or(usize::MAX)),
         truncate: args.truncate,
     };
-    let mut left = if args.follow || args.all { u64::MAX } else { args.count.unwrap_or(1) };
+    let mut left = match (args.all, args.follow) {
+        // What is there now, however fast others send.
+        (true, _) => channel.generation().doing(ACT)?.0,
+        (_, true) => u64::MAX,
+        _ => args.count.unwrap_or(1),
+    };
+    // Nothing is taken if there is no place for it.
+    ctx.ui.out.payload(b"").map_err(|(_, failed)| lost(failed))?;
     let mut message = Vec::new();
     let mut line = Vec::new();
     while left > 0 {

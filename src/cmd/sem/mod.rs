@@ -11,12 +11,20 @@ mod wait;
 mod zero;
 
 use super::{Context, Outcome, ls, rm, show};
-use crate::args::{ListArgs, SemRefs};
+use crate::args::SemRefs;
 use crate::model::Kind;
 use clap::Subcommand;
 
 #[derive(Subcommand, Debug)]
-#[command(defer = true)]
+#[command(
+    defer = true,
+    after_help = "\
+Examples:
+  s=$(ipcx sem create --value 1)
+  ipcx sem run $s -- make install
+  ipcx sem get $s
+  ipcx sem rm $s"
+)]
 pub enum SemCommand {
     /// Make a semaphore or a set and print its reference
     Create(create::CreateArgs),
@@ -35,7 +43,7 @@ pub enum SemCommand {
     /// Take, run a command, give back
     Run(run::RunArgs),
     /// List semaphores
-    Ls(ListArgs),
+    Ls(ls::KindLsArgs),
     /// Show everything known of a semaphore
     Show(show::ShowArgs<SemRefs>),
     /// Remove semaphores
@@ -52,7 +60,7 @@ pub fn run(command: &SemCommand, ctx: &mut Context) -> Outcome {
         SemCommand::Set(args) => set::run(args),
         SemCommand::Op(args) => op::run(args),
         SemCommand::Run(args) => run::run(args, ctx),
-        SemCommand::Ls(args) => ls::list(&[Kind::Sem], args, ctx),
+        SemCommand::Ls(args) => ls::run_kind(Kind::Sem, args, ctx),
         SemCommand::Show(args) => show::run(args, ctx),
         SemCommand::Rm(args) => rm::run(args, ctx),
     }

@@ -10,7 +10,7 @@ mod set;
 mod write;
 
 use super::{Context, Outcome, ls, rm, show};
-use crate::args::{ListArgs, ShmRefs};
+use crate::args::ShmRefs;
 use crate::error::{Error, Result};
 use crate::exit::Status;
 use crate::mech::Region;
@@ -18,7 +18,15 @@ use crate::model::{Kind, ObjectRef};
 use clap::Subcommand;
 
 #[derive(Subcommand, Debug)]
-#[command(defer = true)]
+#[command(
+    defer = true,
+    after_help = "\
+Examples:
+  m=$(ipcx shm create --size 64K)
+  echo hello | ipcx shm write $m
+  ipcx shm read $m --length 5
+  ipcx shm rm $m"
+)]
 pub enum ShmCommand {
     /// Make a segment and print its reference
     Create(create::CreateArgs),
@@ -39,7 +47,7 @@ pub enum ShmCommand {
     /// Change mode or owner of a segment
     Set(set::SetArgs),
     /// List segments
-    Ls(ListArgs),
+    Ls(ls::KindLsArgs),
     /// Show everything known of a segment
     Show(show::ShowArgs<ShmRefs>),
     /// Remove segments
@@ -57,7 +65,7 @@ pub fn run(command: &ShmCommand, ctx: &mut Context) -> Outcome {
         ShmCommand::Lock(args) => lock::lock(args),
         ShmCommand::Unlock(args) => lock::unlock(args),
         ShmCommand::Set(args) => set::run(args),
-        ShmCommand::Ls(args) => ls::list(&[Kind::Shm], args, ctx),
+        ShmCommand::Ls(args) => ls::run_kind(Kind::Shm, args, ctx),
         ShmCommand::Show(args) => show::run(args, ctx),
         ShmCommand::Rm(args) => rm::run(args, ctx),
     }

@@ -3,12 +3,10 @@
 use super::range;
 use crate::args::{ShmRef, units};
 use crate::cmd::{Context, Outcome, verbs};
-use crate::error::{Doing as _, StdoutFailed};
+use crate::error::Doing as _;
 use crate::exit::Status;
 use crate::mech::Access;
-use crate::sys::{stdio, waiter};
 use clap::Args;
-use nix::errno::Errno;
 
 const ACT: &str = "cannot read";
 /// How much is moved at once.
@@ -37,19 +35,21 @@ pub fn run(args: &ReadArgs, ctx: &mut Context) -> Outcome {
     let reference = &args.target.reference;
     let region = verbs::open(reference, Access::Read, ACT)?.region();
     let (mut offset, mut left) = range(&*region, reference, args.offset, args.length).doing(ACT)?;
-    // Says so if standard output is closed.
-    ctx.ui.out.payload(b"").map_err(|(_, failed)| failed)?;
     while left > 0 {
         let length = usize::try_from(left.min(CHUNK)).unwrap_or(usize::MAX);
-        match region.pour(offset, length, stdio::stdout()).doing(ACT)? {
-            Ok(moved) => {
-                offset += moved as u64;
-                left -= moved as u64;
+        let mut failed = None;
+        let moved = ctx.ui.out.fill(|stdout| match region.pour(offset, length, stdout) {
+            Ok(result) => result,
+            Err(error) => {
+                failed = Some(error);
+                Ok(0)
             }
-            Err(Errno::EINTR) if waiter::caught().is_none() => {}
-            Err(Errno::EAGAIN) => stdio::wait_writable(stdio::stdout()).map_err(StdoutFailed)?,
-            Err(errno) => return Err(StdoutFailed(errno).into()),
+        })?;
+        if let Some(error) = failed {
+            return Err(error.doing(ACT));
         }
+        offset += moved as u64;
+        left -= moved as u64;
     }
     Ok(Status::Done)
 }

@@ -191,8 +191,7 @@ impl Mechanism for SysvShm {
         let id = sysv::id(object, "shmctl")?;
         let mut segment = stat(id)?;
         sysv::change(&mut segment.shm_perm, change);
-        sys::set(id, &mut segment)
-            .map_err(|errno| sysv::denied(sysv::failed("shmctl", errno, &object.reference), Some(object)))
+        sys::set(id, &mut segment).map_err(|errno| sysv::set_failed("shmctl", errno, object))
     }
 
     fn limits(&self) -> Vec<Limit> {
@@ -206,7 +205,7 @@ impl Mechanism for SysvShm {
             family: Family::Sysv,
             name,
             help,
-            limit: sysctl::number(setting).into(),
+            limit: sysctl::limit(setting, 0),
             used,
             unit,
             setting,
@@ -270,7 +269,8 @@ fn fill(id: i32, content: &std::fs::File, size: u64, mode: u32) -> Result<()> {
 
 fn details(object: &mut Object, needs: Needs) {
     if needs.has(Needs::CONTENTS) {
-        object.facts.set("first_bytes", first_bytes(object));
+        let bytes = if needs.has(Needs::ATTACH) { first_bytes(object) } else { Seen::Skipped };
+        object.facts.set("first_bytes", bytes);
     }
     if needs.has(Needs::PROCESSES) {
         let mut processes =

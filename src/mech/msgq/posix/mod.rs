@@ -44,9 +44,30 @@ fn name_of(id: &Ident) -> Result<&Text> {
     }
 }
 
-/// Opens a queue. Some rights suffice for what is asked: whoever may only write can still send.
+/// Opens a queue; who may not is told whose it is.
 fn open_queue(name: &Text, flags: i32) -> Result<OwnedFd> {
-    sys::mq_open(&c_name(name)?, flags, 0, None).map_err(|errno| failed("mq_open", errno, &reference(name)))
+    let file = c_name(name)?;
+    sys::mq_open(&file, flags, 0, None).map_err(|errno| {
+        let error = failed("mq_open", errno, &reference(name));
+        if errno != Errno::EACCES {
+            return error;
+        }
+        // Another right, or the directory, still shows whose it is.
+        let other =
+            [libc::O_RDONLY, libc::O_WRONLY].into_iter().find_map(|flags| sys::mq_open(&file, flags, 0, None).ok());
+        let seen = match other {
+            Some(queue) => fstat(&queue).ok().map(|stat| object(name, &stat)),
+            None => entry(name).ok(),
+        };
+        crate::mech::sysv::denied(error, seen.as_ref())
+    })
+}
+
+/// A queue that we may not open, as its entry in the directory shows it.
+fn entry(name: &Text) -> Result<Object> {
+    let directory = directory().map_err(|_| failed("mq_open", Errno::EACCES, &reference(name)))?;
+    let file = CString::new(&name.raw()[1..]).map_err(|_| failed("mq_open", Errno::EINVAL, &reference(name)))?;
+    look(&directory, &file).map_err(|errno| failed("mq_open", errno, &reference(name)))
 }
 
 fn failed(call: &'static str, errno: Errno, reference: &ObjectRef) -> Error {
@@ -226,12 +247,7 @@ impl Mechanism for PosixMsgq {
                 object
             }
             // It is there, and we may not read it: its entry in the directory is still to be seen.
-            Err(Errno::EACCES) => {
-                let directory = directory().map_err(|_| failed("mq_open", Errno::EACCES, &reference(name)))?;
-                let file =
-                    CString::new(&name.raw()[1..]).map_err(|_| failed("mq_open", Errno::EINVAL, &reference(name)))?;
-                look(&directory, &file).map_err(|errno| failed("mq_open", errno, &reference(name)))?
-            }
+            Err(Errno::EACCES) => entry(name)?,
             Err(errno) => return Err(failed("mq_open", errno, &reference(name))),
         };
         if needs.has(Needs::PROCESSES) {
@@ -339,7 +355,11 @@ impl Mechanism for PosixMsgq {
     fn set(&self, object: &Object, change: &Change) -> Result<()> {
         let name = object.name().ok_or_else(|| Error::new("mq_open", Errno::EINVAL, &object.reference))?;
         if change.max_bytes.is_some() {
-            return Err(unsupported(&object.reference, "the capacity of a POSIX queue is fixed when it is made", ""));
+            return Err(unsupported(
+                &object.reference,
+                "the capacity of a POSIX queue is fixed when it is made",
+                "make another with --max-messages and --message-size",
+            ));
         }
         // Any of its rights gives the owner a descriptor to change it through.
         let queue = open_queue(name, libc::O_RDONLY)
@@ -365,7 +385,7 @@ impl Mechanism for PosixMsgq {
             unit,
             setting,
         };
-        let sysctl = |setting| sysctl::number(setting).into();
+        let sysctl = |setting| sysctl::limit(setting, 0);
         let found = self.scan(Needs::SCAN);
         let blind = found.gaps.first().map(|gap| gap.reason);
         let used = |n: u64| blind.map_or(Seen::Is(n), |reason| Seen::hidden(reason.call, reason.errno));

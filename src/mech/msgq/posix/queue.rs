@@ -69,7 +69,13 @@ impl Channel for Queue {
         match sent {
             // Opened to receive, and now a message has to go back.
             Err(Stop::Errno(Errno::EBADF)) if self.put_back.is_none() => {
-                self.put_back = Some(open_queue(&self.name, libc::O_WRONLY)?);
+                let queue = open_queue(&self.name, libc::O_WRONLY)?;
+                // The name may be another queue's by now.
+                let inode = |queue: &OwnedFd| fstat(queue).map(|stat| (stat.st_dev, stat.st_ino));
+                if inode(&queue) != inode(&self.queue) {
+                    return Err(Error::refused(&self.reference, Status::NoSuch, "another queue has this name now"));
+                }
+                self.put_back = Some(queue);
                 self.send(message, tag, waiter)
             }
             Err(Stop::Errno(Errno::EMSGSIZE)) => Err(Error::new("mq_send", Errno::EMSGSIZE, &self.reference)
@@ -84,7 +90,8 @@ impl Channel for Queue {
                 &self.reference,
                 Status::Usage,
                 "a POSIX queue gives its messages by priority; none can be chosen by type",
-            ));
+            )
+            .hinting("a System V queue has types"));
         }
         let most = limit.max_size.unwrap_or(usize::MAX);
         if most < self.message_size && !limit.truncate {

@@ -113,7 +113,7 @@ impl Mechanism for SysvMsgq {
         let (id, new) = match sys::get(key, libc::IPC_CREAT | libc::IPC_EXCL | mode) {
             Ok(id) => (id, true),
             Err(Errno::EEXIST) if spec.exist_ok => {
-                let id = sys::get(key, 0).map_err(|errno| sysv::failed("msgget", errno, &reference(0)))?;
+                let id = resolve(&Ident::Key(key))?;
                 (id, false)
             }
             Err(errno) => return Err(Error::new("msgget", errno, &name)),
@@ -132,9 +132,8 @@ impl Mechanism for SysvMsgq {
 
     fn open(&self, id: &Ident, _: Access) -> Result<Opened> {
         let id = resolve(id)?;
-        let queue = stat(id)?;
-        let max_bytes = usize::try_from(queue.msg_qbytes).unwrap_or(usize::MAX);
-        Ok(Opened::Channel(Box::new(Queue::new(id, max_bytes))))
+        stat(id)?;
+        Ok(Opened::Channel(Box::new(Queue::new(id))))
     }
 
     fn usage(&self, _: &Object) -> Seen<Usage> {
@@ -176,7 +175,7 @@ impl Mechanism for SysvMsgq {
             family: Family::Sysv,
             name,
             help,
-            limit: sysctl::number(setting).into(),
+            limit: sysctl::limit(setting, 0),
             used,
             unit,
             setting,
@@ -199,6 +198,11 @@ fn apply(id: i32, change: &Change) -> Result<()> {
     let mut queue = stat(id)?;
     sysv::change(&mut queue.msg_perm, change);
     if let Some(bytes) = change.max_bytes {
+        // The kernel takes it as an int and cuts what is over (msgctl_down, ipc/msg.c).
+        if i32::try_from(bytes).is_err() {
+            let cause = format!("a queue of {bytes} bytes is not possible; the largest has {}", i32::MAX);
+            return Err(Error::refused(reference(id), Status::Limit, cause));
+        }
         queue.msg_qbytes = bytes;
     }
     sys::set(id, &mut queue).map_err(|errno| match (errno, change.max_bytes) {
@@ -231,7 +235,7 @@ fn details(object: &mut Object, queue: &libc::msqid_ds, needs: Needs) {
 }
 
 fn first_messages(id: i32) -> Seen<Value> {
-    let mut queue = Queue::new(id, 0);
+    let mut queue = Queue::new(id);
     let mut list = Vec::new();
     for position in 0..SHOWN {
         let mut text = Vec::new();

@@ -12,18 +12,19 @@ use nix::errno::Errno;
 
 /// Room for a message at first: the kernel's default msgmax.
 const ROOM: usize = 8192;
+/// No message is longer: msgmax and the capacity of a queue are ints.
+const LONGEST: usize = i32::MAX as usize;
 
 /// An open queue. Nothing is held by it: the kernel knows no descriptors here.
 pub(super) struct Queue {
     id: i32,
     reference: ObjectRef,
-    max_bytes: usize,
     buffer: sys::Buffer,
 }
 
 impl Queue {
-    pub(super) fn new(id: i32, max_bytes: usize) -> Queue {
-        Queue { id, reference: reference(id), max_bytes, buffer: sys::Buffer::default() }
+    pub(super) fn new(id: i32) -> Queue {
+        Queue { id, reference: reference(id), buffer: sys::Buffer::default() }
     }
 
     fn fail(&self, call: &'static str, errno: Errno) -> Error {
@@ -55,17 +56,20 @@ impl Channel for Queue {
 
     fn send(&mut self, message: &[u8], tag: Tag, waiter: &Waiter) -> Result<()> {
         let Tag::Type(kind) = tag else { return Err(Error::new("msgsnd", Errno::EINVAL, &self.reference)) };
-        if message.len() > self.max_bytes {
-            // It would wait for ever: look again before we say so, somebody may have enlarged it.
-            self.max_bytes = usize::try_from(stat(self.id)?.msg_qbytes).unwrap_or(usize::MAX);
-            let msgmax = sysctl::number("kernel.msgmax").unwrap_or(u64::MAX);
-            if message.len() > self.max_bytes && (message.len() as u64) <= msgmax {
-                return Err(self.too_long(message.len(), self.max_bytes as u64, "msgsnd-qbytes", Errno::UnknownErrno));
+        self.buffer.put(kind, message);
+        let mut sent = waiter.run(|| sys::send(self.id, &self.buffer, message.len(), libc::IPC_NOWAIT));
+        if sent == Err(Stop::Errno(Errno::EAGAIN)) {
+            // What is longer than the capacity would wait for ever; the messages are counted against
+            // it too (msg_fits_inqueue, ipc/msg.c).
+            let capacity = stat(self.id)?.msg_qbytes;
+            if message.len() as u64 > capacity || capacity == 0 {
+                return Err(self.too_long(message.len(), capacity, "msgsnd-qbytes", Errno::UnknownErrno));
+            }
+            if !waiter.never() {
+                sent = waiter.run(|| sys::send(self.id, &self.buffer, message.len(), 0));
             }
         }
-        self.buffer.put(kind, message);
-        let flags = if waiter.never() { libc::IPC_NOWAIT } else { 0 };
-        waiter.run(|| sys::send(self.id, &self.buffer, message.len(), flags)).map_err(|stop| match stop {
+        sent.map_err(|stop| match stop {
             Stop::Errno(Errno::EINVAL) => {
                 let msgmax = sysctl::number("kernel.msgmax").unwrap_or(u64::MAX);
                 if message.len() as u64 > msgmax {
@@ -91,11 +95,13 @@ impl Channel for Queue {
         if waiter.never() {
             flags |= libc::IPC_NOWAIT;
         }
-        if limit.truncate {
-            flags |= libc::MSG_NOERROR;
-        }
-        let mut room = limit.max_size.unwrap_or_else(|| self.buffer.room().max(ROOM));
+        let most = limit.max_size.unwrap_or(LONGEST).min(LONGEST);
+        let mut room = self.buffer.room().max(ROOM).min(most);
         loop {
+            // Cut only what is over the size that was asked for, not over the room there is so far.
+            if limit.truncate && room == most {
+                flags |= libc::MSG_NOERROR;
+            }
             let got = waiter.run(|| sys::recv(self.id, &mut self.buffer, room, kind, flags));
             match got {
                 Ok(length) => {
@@ -103,9 +109,7 @@ impl Channel for Queue {
                     return Ok(Tag::Type(self.buffer.kind()));
                 }
                 // It stays in the queue, so a larger buffer can take it.
-                Err(Stop::Errno(Errno::E2BIG)) if limit.max_size.is_none() && room < 1 << 30 => {
-                    room *= 2;
-                }
+                Err(Stop::Errno(Errno::E2BIG)) if room < most => room = (room * 2).min(most),
                 Err(Stop::Errno(Errno::E2BIG)) => {
                     return Err(Error::new("msgrcv", Errno::E2BIG, &self.reference)
                         .because(format!("the message is longer than {room} bytes and was left in the queue"))

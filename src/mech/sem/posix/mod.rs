@@ -8,9 +8,7 @@ mod named;
 use super::sys::{self, Semaphore};
 use crate::error::{Error, Result};
 use crate::exit::Status;
-use crate::mech::{
-    Access, Change, Counter, Created, Found, Limit, Mechanism, Opened, Spec, Usage, What, devshm, unsupported,
-};
+use crate::mech::{Access, Change, Created, Found, Limit, Mechanism, Opened, Spec, Usage, What, devshm, unsupported};
 use crate::model::{Family, Ident, Kind, Needs, Object, ObjectRef, Reason, Seen, Text, Value};
 use crate::sys::file;
 use named::Named;
@@ -109,7 +107,7 @@ fn locate(name: &Text) -> Result<(PathBuf, Layout, FileStat)> {
         match devshm::stat(&path) {
             Ok(stat) if !devshm::is_regular(&stat) => {
                 if layout == Layout::Glibc {
-                    let cause = format!("{} is {}, not a semaphore", path.display(), devshm::type_of(&stat));
+                    let cause = format!("{} is {}, not a semaphore", devshm::shown(&path), devshm::type_of(&stat));
                     return Err(Error::refused(reference(name), Status::Failed, cause));
                 }
             }
@@ -250,7 +248,7 @@ impl Mechanism for PosixSem {
         let whole = usize::try_from(now.st_size) == Ok(sys::SIZE)
             && devshm::head(&fd, LENGTH).is_ok_and(|bytes| decode(&bytes, layout).is_some());
         if !whole {
-            let cause = format!("{} is no semaphore: {} bytes of something else", path.display(), now.st_size);
+            let cause = format!("{} is no semaphore: {} bytes of something else", devshm::shown(&path), now.st_size);
             return Err(unsupported(
                 &reference,
                 &cause,

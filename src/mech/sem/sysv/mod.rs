@@ -6,8 +6,7 @@ use super::sys;
 use crate::error::{Error, Result};
 use crate::exit::Status;
 use crate::mech::{
-    Access, Change, Counter, Created, Found, Limit, Mechanism, Op, Opened, Spec, Unit, Usage, What, process_record,
-    sysv,
+    Access, Change, Created, Found, Limit, Mechanism, Op, Opened, Spec, Unit, Usage, What, process_record, sysv,
 };
 use crate::model::{Family, Ident, Kind, Needs, Object, ObjectRef, Seen, Value};
 use crate::proc::{sysctl, sysvipc};
@@ -165,8 +164,7 @@ impl Mechanism for SysvSem {
         let id = sysv::id(object, "semctl")?;
         let mut set = stat(id)?;
         sysv::change(&mut set.sem_perm, change);
-        sys::set(id, &mut set)
-            .map_err(|errno| sysv::denied(sysv::failed("semctl", errno, &object.reference), Some(object)))
+        sys::set(id, &mut set).map_err(|errno| sysv::set_failed("semctl", errno, object))
     }
 
     fn limits(&self) -> Vec<Limit> {
@@ -175,13 +173,12 @@ impl Mechanism for SysvSem {
             Ok(info) => Seen::Is(part(info)),
             Err(errno) => Seen::hidden("semctl", errno as i32),
         };
-        let numbers = sysctl::numbers("kernel.sem").unwrap_or_default();
         let limit = |name, help, at: usize, unit, used, setting| Limit {
             kind: Kind::Sem,
             family: Family::Sysv,
             name,
             help,
-            limit: numbers.get(at).copied().into(),
+            limit: sysctl::limit("kernel.sem", at),
             used,
             unit,
             setting,
