@@ -13,7 +13,7 @@ trap 'exit 143' TERM
 # `sleep` stands for work that would take a long time.
 ipcx sem run "$lock" -- sleep 1000 &
 holder=$!
-trap 'kill -9 "$holder" 2>/dev/null; ipcx rm --quiet --force --missing-ok "sem/$lock"' EXIT
+trap 'kill -9 "$holder" 2>/dev/null || :; ipcx rm --quiet --force --missing-ok "sem/$lock"' EXIT
 
 # The holder has the lock when the semaphore is 0.
 ipcx sem zero "$lock"
