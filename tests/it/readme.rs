@@ -7,6 +7,17 @@ const README: &str = include_str!("../../README.md");
 /// Printed before each command of a session, to tell the outputs apart.
 const MARK: &str = "\u{1e}";
 
+/// The objects that the table for users of other tools speaks of.
+const OBJECTS: &str = "
+    ipcx shm create 0x4d2 --size 4096
+    ipcx msgq create 0x4d2
+    ipcx msgq send 0 hello
+    ipcx sem create 0x4d2 --value 1,1
+    ipcx shm create /frames --size 4096
+    ipcx msgq create /jobs
+    ipcx sem create /slots
+";
+
 /// One `console` block of the tour.
 struct Session {
     line: usize,
@@ -86,11 +97,7 @@ fn what_the_readme_says_to_type_works() {
     for row in table.lines().skip(2).take_while(|line| line.starts_with('|')) {
         let command = row.trim_end_matches(" |").rsplit("| ").next().unwrap().trim_matches('`');
         let env = Env::new();
-        env.sh("ipcx shm create 0x4d2 --size 4096; ipcx msgq create 0x4d2; ipcx sem create 0x4d2 --value 1,1
-             ipcx msgq send 0 hello
-             ipcx shm create /frames --size 4096; ipcx msgq create /jobs; ipcx sem create /slots")
-            .assert()
-            .success();
+        env.sh(OBJECTS).assert().success();
         let output = env.sh(command).output().unwrap();
         assert!(output.status.success(), "`{command}`: {}", String::from_utf8_lossy(&output.stderr));
         rows += 1;
