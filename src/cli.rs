@@ -37,18 +37,21 @@ pub struct Cli {
     pub command: Command,
 }
 
+/// Where the options stand that every command has.
+const COMMON: &str = "Common options";
+
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Global {
-    /// When to use colour
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_default_value = true)]
+    /// When to use colour; auto heeds NO_COLOR and CLICOLOR_FORCE
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", help_heading = COMMON)]
     pub color: Color,
 
     /// Say nothing that is not an error or a warning
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = COMMON)]
     pub quiet: bool,
 
     /// Say more
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = COMMON)]
     pub verbose: bool,
 }
 

@@ -21,34 +21,25 @@ mod ui;
 
 use clap::Parser as _;
 use cmd::Context;
-use exit::Status;
 use std::ffi::OsString;
 use std::process::ExitCode;
-use ui::Ui;
+use ui::{Color, Ui};
 
 /// Runs one command line and gives its exit status.
 pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
+    sys::memory::ready();
     if std::env::var_os("COMPLETE").is_some() {
         clap_complete::CompleteEnv::with_factory(cli::command).complete();
     }
     let cli = match cli::Cli::try_parse_from(args) {
         Ok(cli) => cli,
-        Err(error) => return usage(&error),
+        Err(error) => return Ui::new(Color::Auto, false, false).answer(&error).into(),
     };
-    let mut ctx = Context { ui: Ui::new(cli.global.color, cli.global.quiet, cli.global.verbose) };
+    let ui = Ui::new(cli.global.color, cli.global.quiet, cli.global.verbose);
+    let mut ctx = Context { ui, command_line: cli::command };
     let status = match cli::dispatch(&cli.command, &mut ctx) {
         Ok(status) => status,
         Err(error) => ctx.ui.report(&error),
     };
     status.into()
-}
-
-/// `--help` and `--version` are results and go to standard output; mistakes are status 2.
-fn usage(error: &clap::Error) -> ExitCode {
-    let failed = error.print().is_err();
-    match (error.use_stderr(), failed) {
-        (true, _) => Status::Usage.into(),
-        (false, true) => Status::Failed.into(),
-        (false, false) => Status::Done.into(),
-    }
 }

@@ -44,7 +44,7 @@ impl ListArgs {
     }
 }
 
-/// What is printed, and how.
+// What is printed, and how. (A doc comment here would become the help of every command with it.)
 #[derive(Args, Clone, Debug)]
 pub struct OutputArgs {
     /// Columns, or more of them with a plus in front; `help` lists them

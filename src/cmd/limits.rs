@@ -66,14 +66,14 @@ const fn column(key: &'static str, align: Align, get: fn(&Limit, &'static str) -
 
 static FIELDS: &[Field<Limit>] = &[
     column("kind", Align::Left, |limit, _| Seen::Is(Value::Word(limit.kind.noun()))),
-    column("family", Align::Left, |limit, _| Seen::Is(Value::Word(limit.family.word()))),
+    Field { default: false, ..column("family", Align::Left, |limit, _| Seen::Is(Value::Word(limit.family.word()))) },
     column("name", Align::Left, |limit, _| Seen::Is(Value::Word(limit.name))),
     column("used", Align::Right, |limit, _| amount(limit, &limit.used)),
     column("limit", Align::Right, |limit, _| amount(limit, &limit.limit)),
     column("percent", Align::Right, |limit, _| {
         share(limit).map_or(Seen::Absent, |percent| Seen::Is(Value::Percent(percent)))
     }),
-    column("unit", Align::Left, |limit, _| Seen::Is(Value::Word(limit.unit.word()))),
+    Field { default: false, ..column("unit", Align::Left, |limit, _| Seen::Is(Value::Word(limit.unit.word()))) },
     column("setting", Align::Left, |limit, _| Seen::Is(Value::Word(limit.setting))),
     column("help", Align::Left, |limit, _| Seen::Is(Value::Word(limit.help))),
 ];
@@ -108,6 +108,8 @@ pub fn run(args: &LimitsArgs, ctx: &mut Context) -> Outcome {
     } else if args.raw {
         render::raw(out, &fields, &limits, !args.no_headings, render::TimeFormat::Unix, 0)?;
     } else {
+        // Family and unit are plain from the name and the help.
+        let fields: Vec<&Field<Limit>> = FIELDS.iter().filter(|field| field.default).collect();
         render::table(out, &fields, &limits, &style, layout)?;
     }
     out.flush_buffer()?;

@@ -60,7 +60,7 @@ pub fn list(kinds: &[Kind], args: &ListArgs, ctx: &mut Context) -> Outcome {
     let layout = Layout { headings: !output.no_headings, width: ctx.ui.width(), color: ctx.ui.color };
     let fields_of = |kind: Kind| shown.iter().find(|(of, _)| *of == kind).map_or(&[][..], |(_, fields)| fields);
 
-    let Context { ui } = ctx;
+    let ui = &mut ctx.ui;
     let mut gaps = Vec::new();
     let mut tables = 0;
     let titled = kinds.len() > 1 && ui.terminal;

@@ -23,6 +23,8 @@ pub type Outcome = anyhow::Result<Status>;
 /// What every command gets.
 pub struct Context {
     pub ui: Ui,
+    /// The whole command line as data, for the manual.
+    pub command_line: fn() -> clap::Command,
 }
 
 /// A mistake in the arguments that only shows when they are seen together.

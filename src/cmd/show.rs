@@ -15,6 +15,7 @@ Examples:
   ipcx show msgq/65536 shm//frames
   ipcx show --json sem/0 | jq '.objects[0].semaphores'
   ipcx show -b --time-format iso shm/0x4d2
+  ipcx show --no-contents shm/0x4d2      touches nothing
 
 A recorded process is `same` (it has run since before it was recorded), `probable`
 (so it seems, but the time of the record may have moved since), `reused` (another
@@ -22,6 +23,13 @@ process has the pid now), `gone`, or `unknown` (it is in another pid namespace).
 pub struct ShowArgs<R: Refs> {
     #[command(flatten)]
     refs: R,
+
+    /// Leave out what is inside
+    ///
+    /// To look inside a System V segment it must be attached for a moment, which becomes its last
+    /// attach and detach in every later look.
+    #[arg(long)]
+    no_contents: bool,
 
     /// One JSON document
     #[arg(long, conflicts_with = "jsonl")]
@@ -45,8 +53,9 @@ pub fn run<R: Refs>(args: &ShowArgs<R>, ctx: &mut Context) -> Outcome {
     let layout = Layout { headings: true, width: ctx.ui.width(), color: ctx.ui.color };
     let mut status = Status::Done;
     let mut objects = Vec::new();
+    let needs = if args.no_contents { Needs::STAT.and(Needs::PROCESSES).and(Needs::NAMES) } else { Needs::ALL };
     for reference in args.refs.list() {
-        match inventory::find(reference, Needs::ALL).doing("cannot show") {
+        match inventory::find(reference, needs).doing("cannot show") {
             Ok(object) => objects.push(object),
             Err(error) => {
                 let failed = ctx.ui.report(&error);

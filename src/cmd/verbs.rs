@@ -14,7 +14,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 
-/// Options of every `create`.
+// Options of every `create`. (A doc comment here would become the help of every command with it.)
 #[derive(Args, Clone, Debug)]
 pub struct CreateOptions {
     /// Permissions; System V ignores the umask, POSIX applies it [default: 600]
@@ -71,7 +71,7 @@ pub fn open(reference: &ObjectRef, access: Access, act: &'static str) -> anyhow:
     mech::of(reference).open(&reference.id, access).doing(act)
 }
 
-/// Options of every `set` that changes permissions.
+// Options of every `set` that changes permissions; no doc comment, as above.
 #[derive(Args, Clone, Debug)]
 pub struct SetOptions {
     /// New permissions

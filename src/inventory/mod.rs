@@ -3,10 +3,11 @@
 pub mod columns;
 
 use crate::error::Result;
-use crate::mech::{self, Found};
+use crate::mech::{self, Found, Mechanism};
 use crate::model::{Field, Kind, Needs, Object, ObjectRef, Seen, Value};
 use crate::sys::users::Names;
 use std::cmp::Ordering;
+use std::thread::{Scope, ScopedJoinHandle};
 
 /// Which objects to keep.
 #[derive(Clone, Copy, Default, Debug)]
@@ -39,34 +40,65 @@ pub fn scan<E>(
 ) -> std::result::Result<(), E> {
     let mut names = Names::default();
     let sort_needs = order.map_or(Needs::SCAN, |order| order.by.needs);
-    let mut scans = scans(kinds, needs.and(sort_needs)).into_iter();
-    for kind in kinds {
-        let mut found = Found::default();
-        for scan in scans.by_ref().take(of_kind(*kind).count()) {
-            found.objects.extend(scan.objects);
-            found.gaps.extend(scan.gaps);
+    let needs = needs.and(sort_needs);
+    std::thread::scope(|scope| {
+        let scans: Vec<Scan<'_>> =
+            kinds.iter().flat_map(|kind| of_kind(*kind)).map(|mech| Scan::begin(scope, *mech, needs)).collect();
+        let mut scans = scans.into_iter();
+        for kind in kinds {
+            let mut found = Found::default();
+            for scan in scans.by_ref().take(of_kind(*kind).count()) {
+                let part = scan.end(needs);
+                if found.objects.is_empty() {
+                    found.objects = part.objects;
+                } else {
+                    found.objects.extend(part.objects);
+                }
+                found.gaps.extend(part.gaps);
+            }
+            found.objects.retain(|object| select.keeps(object));
+            if needs.has(Needs::NAMES) {
+                found.objects.iter_mut().for_each(|object| name(object, &mut names));
+            }
+            match order {
+                Some(order) => sort(&mut found.objects, order),
+                // Files come in whatever order their directory has; System V in that of the kernel.
+                None => found.objects.sort_by(|a, b| natural(a).cmp(&natural(b))),
+            }
+            see(*kind, found)?;
         }
-        found.objects.retain(|object| select.keeps(object));
-        if needs.and(sort_needs).has(Needs::NAMES) {
-            found.objects.iter_mut().for_each(|object| name(object, &mut names));
-        }
-        match order {
-            Some(order) => sort(&mut found.objects, order),
-            // Files come in whatever order their directory has; System V in that of the kernel.
-            None => found.objects.sort_by(|a, b| natural(a).cmp(&natural(b))),
-        }
-        see(*kind, found)?;
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
-fn of_kind(kind: Kind) -> impl Iterator<Item = &'static &'static dyn mech::Mechanism> {
+fn of_kind(kind: Kind) -> impl Iterator<Item = &'static &'static dyn Mechanism> {
     mech::ALL.iter().filter(move |mech| mech.kind() == kind)
 }
 
-/// One scan for each mechanism of each kind, in order.
-fn scans(kinds: &[Kind], needs: Needs) -> Vec<Found> {
-    kinds.iter().flat_map(|kind| of_kind(*kind)).map(|mech| mech.scan(needs)).collect()
+/// From this many objects on, a scan runs beside the others: the kernel prints its tables one line
+/// at a time, and two processors print two of them in the time of one.
+const WORTH_A_THREAD: u64 = 2000;
+
+/// The scan of one mechanism, running or still to be done.
+enum Scan<'scope> {
+    Running(ScopedJoinHandle<'scope, Found>),
+    Waiting(&'static dyn Mechanism),
+}
+
+impl<'scope> Scan<'scope> {
+    fn begin(scope: &'scope Scope<'scope, '_>, mech: &'static dyn Mechanism, needs: Needs) -> Scan<'scope> {
+        if mech.estimate() < WORTH_A_THREAD {
+            return Scan::Waiting(mech);
+        }
+        Scan::Running(scope.spawn(move || mech.scan(needs)))
+    }
+
+    fn end(self, needs: Needs) -> Found {
+        match self {
+            Scan::Waiting(mech) => mech.scan(needs),
+            Scan::Running(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+        }
+    }
 }
 
 fn natural(object: &Object) -> (crate::model::Family, i32, Option<&[u8]>) {
@@ -105,10 +137,11 @@ pub fn compare(a: &Seen<Value>, b: &Seen<Value>) -> Ordering {
 }
 
 fn compare_values(a: &Value, b: &Value) -> Ordering {
-    use Value::{Count, Flag, Int, Key, List, Mode, Percent, Phrase, Pid, Size, Text, Time, Word};
+    use Value::{Count, Flag, Int, Key, List, Mode, Percent, Phrase, Pid, Ref, Size, Text, Time, Word};
     match (a, b) {
         (Count(a) | Size(a), Count(b) | Size(b)) => a.cmp(b),
         (Int(a) | Time(a), Int(b) | Time(b)) => a.cmp(b),
+        (Ref(k, a), Ref(l, b)) => (k, a).cmp(&(l, b)),
         (Key(a), Key(b)) => a.cast_unsigned().cmp(&b.cast_unsigned()),
         (Mode(a), Mode(b)) => a.cmp(b),
         (Pid(a), Pid(b)) => a.cmp(b),

@@ -106,7 +106,7 @@ pub(super) fn failed(call: &'static str, errno: Errno, reference: &ObjectRef) ->
 
 /// Whether a process has the file open or mapped, by the lease test.
 pub(super) fn usage(path: &Path) -> Seen<Usage> {
-    let hidden = |call, errno: Errno| Seen::Hidden(Reason { call, errno: errno as i32 });
+    let hidden = |call, errno: Errno| Seen::hidden(call, errno as i32);
     let fd = match file::open_plain(path, OFlag::O_RDONLY) {
         Ok((fd, _)) => fd,
         Err(errno) => return hidden("open", errno),
@@ -171,7 +171,7 @@ pub(super) fn change(
 /// Bytes and files of /dev/shm.
 pub(super) fn limits() -> Vec<Limit> {
     let space = statvfs(DIRECTORY);
-    let hidden = |errno: Errno| Seen::Hidden(Reason { call: "statvfs", errno: errno as i32 });
+    let hidden = |errno: Errno| Seen::hidden("statvfs", errno as i32);
     let number = |limit: u64, free: u64| match limit {
         // A file system without this bound says 0.
         0 => (Seen::Absent, Seen::Absent),
@@ -200,9 +200,9 @@ pub(super) fn limits() -> Vec<Limit> {
             "bytes of POSIX shared memory and named semaphores",
             Unit::Bytes,
             bytes,
-            "mount -o remount,size=SIZE /dev/shm",
+            "mount option size=",
         ),
-        limit("/dev/shm inodes", "files in /dev/shm", Unit::Objects, files, "mount -o remount,nr_inodes=N /dev/shm"),
+        limit("/dev/shm inodes", "files in /dev/shm", Unit::Objects, files, "mount option nr_inodes="),
     ]
 }
 

@@ -38,6 +38,10 @@ pub trait Mechanism: Sync {
     fn kind(&self) -> Kind;
     /// Whether this mechanism is the one that `id` names.
     fn takes(&self, id: &Ident) -> bool;
+    /// About how many objects a scan will find, if the kernel says so at no cost.
+    fn estimate(&self) -> u64 {
+        0
+    }
     /// Every object that can be seen, and what could not be seen.
     fn scan(&self, needs: Needs) -> Found;
     /// One object; status 3 when there is none.
@@ -336,10 +340,4 @@ fn message_record(position: u64, tag: Tag, message: &[u8]) -> Value {
         ("size", Seen::Is(Value::Count(message.len() as u64))),
         ("text", Seen::Is(Value::Text(message.into()))),
     ])
-}
-
-/// A System V object cannot be made under an identifier.
-fn by_number(object: String) -> Error {
-    Error::refused(object, Status::Usage, "the kernel chooses identifiers")
-        .hinting("give a key (0x4d2, key/1234, ftok/PATH), a name (/name), or nothing for a private object")
 }

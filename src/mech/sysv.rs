@@ -36,6 +36,47 @@ pub(super) fn key(kind: Kind, id: &Ident) -> Result<Option<i32>> {
     }
 }
 
+/// The identifier that `id` stands for; `get` looks a key up.
+pub(super) fn resolve(
+    kind: Kind,
+    id: &Ident,
+    call: &'static str,
+    get: impl Fn(i32) -> nix::Result<i32>,
+) -> Result<i32> {
+    let named = || ObjectRef { kind, id: id.clone() };
+    match (id, key(kind, id)?) {
+        (Ident::Id(id), _) => Ok(*id),
+        (_, Some(key)) => get(key).map_err(|errno| failed(call, errno, &named())),
+        (_, None) => Err(Error::new(call, Errno::EINVAL, named())),
+    }
+}
+
+/// The key under which to make an object, and what to call it in errors. Without a name it is a
+/// private one; the kernel chooses identifiers, so it cannot be made under one.
+pub(super) fn create_key(kind: Kind, id: Option<&Ident>) -> Result<(i32, String)> {
+    let Some(id) = id else { return Ok((libc::IPC_PRIVATE, kind.noun().to_owned())) };
+    let name = ObjectRef { kind, id: id.clone() }.to_string();
+    match key(kind, id)? {
+        Some(key) => Ok((key, name)),
+        None => Err(Error::refused(name, Status::Usage, "the kernel chooses identifiers")
+            .hinting("give a key (0x4d2, key/1234, ftok/PATH), a name (/name), or nothing for a private object")),
+    }
+}
+
+/// Says whether an object that has `perm` and `ctime` now still is the one that was looked at.
+pub(super) fn still(object: &Object, perm: &Perm, ctime: i64) -> Result<()> {
+    if fingerprint(perm, ctime) == object.fingerprint { Ok(()) } else { Err(super::replaced(&object.reference)) }
+}
+
+/// The identifier of an object of ours.
+pub(super) fn id(object: &Object, call: &'static str) -> Result<i32> {
+    object.id().ok_or_else(|| Error::new(call, Errno::EINVAL, &object.reference))
+}
+
+fn fingerprint(perm: &Perm, ctime: i64) -> Fingerprint {
+    Fingerprint::Sysv { id: perm.id, key: perm.key, cuid: perm.cuid, ctime }
+}
+
 /// The key of ftok(3): the project number, the low byte of the device and the low 16 bits of the
 /// inode. Different files can share a key, and a file that is made anew has another.
 pub fn ftok(path: &Path, project: u8) -> nix::Result<i32> {
@@ -48,8 +89,7 @@ pub fn ftok(path: &Path, project: u8) -> nix::Result<i32> {
 
 /// The object that every System V mechanism starts from.
 pub(super) fn object(kind: Kind, perm: &Perm, ctime: i64, facts: usize) -> Object {
-    let fingerprint = Fingerprint::Sysv { id: perm.id, key: perm.key, cuid: perm.cuid, ctime };
-    let mut object = Object::new(reference(kind, perm.id), Family::Sysv, fingerprint);
+    let mut object = Object::new(reference(kind, perm.id), Family::Sysv, fingerprint(perm, ctime));
     object.key = Seen::Is(perm.key);
     object.uid = Seen::Is(perm.uid);
     object.gid = Seen::Is(perm.gid);

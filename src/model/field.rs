@@ -84,7 +84,7 @@ const fn identity(
 pub static IDENTITY: &[Field] = &[
     identity("kind", "kind of object: shm, msgq, sem", false, |o, _| Seen::Is(Value::Word(o.kind().noun()))),
     identity("family", "sysv, posix or file", false, |o, _| Seen::Is(Value::Word(o.family.word()))),
-    identity("ref", "reference, as rm and show take it", true, |o, _| Seen::Is(Value::Text(reference_text(o)))),
+    identity("ref", "reference, as rm and show take it", true, |o, _| Seen::Is(reference(o))),
     Field {
         align: Align::Right,
         ..identity("id", "System V identifier", false, |o, _| o.id().map(|id| Value::Int(id.into())).into())
@@ -111,13 +111,12 @@ pub static IDENTITY: &[Field] = &[
 ];
 
 /// A reference with its name unescaped: whoever shows it escapes it once.
-fn reference_text(object: &Object) -> Text {
-    let mut bytes = Vec::with_capacity(24);
-    bytes.extend_from_slice(object.kind().noun().as_bytes());
+fn reference(object: &Object) -> Value {
+    let Some(name) = object.name() else {
+        return Value::Ref(object.kind(), object.id().unwrap_or(0));
+    };
+    let mut bytes = object.kind().noun().as_bytes().to_vec();
     bytes.push(b'/');
-    match object.name() {
-        Some(name) => bytes.extend_from_slice(name.raw()),
-        None => bytes.extend_from_slice(object.reference.bare().to_string().as_bytes()),
-    }
-    Text::from(bytes)
+    bytes.extend_from_slice(name.raw());
+    Value::Text(Text::from(bytes))
 }

@@ -1,6 +1,6 @@
 //! One fact about an object, and what can be said when there is none.
 
-use super::Text;
+use super::{Kind, Text};
 
 /// A fact as a machine would want it; how it looks is the renderer's business.
 #[derive(Clone, PartialEq, Debug)]
@@ -11,6 +11,8 @@ pub enum Value {
     Int(i64),
     /// A size in bytes.
     Size(u64),
+    /// A reference to a System V object by its identifier.
+    Ref(Kind, i32),
     /// A System V key.
     Key(i32),
     /// Permission bits.
@@ -43,13 +45,19 @@ pub enum Seen<T> {
     Is(T),
     /// The object has no such thing.
     Absent,
-    /// It has one, and we could not see it, for this reason.
-    Hidden(Reason),
+    /// It has one, and we could not see it, for this reason. It is rare, so it is kept apart: the
+    /// size of a fact decides how much memory a listing takes.
+    Hidden(Box<Reason>),
     /// It was not looked up.
     Skipped,
 }
 
 impl<T> Seen<T> {
+    /// Something that `call` refused to show.
+    pub fn hidden(call: &'static str, errno: i32) -> Seen<T> {
+        Seen::Hidden(Box::new(Reason { call, errno }))
+    }
+
     pub fn known(&self) -> Option<&T> {
         match self {
             Seen::Is(value) => Some(value),

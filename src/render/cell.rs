@@ -1,7 +1,6 @@
 //! One value as text. "0", "there is none" and "may not be seen" look different: `0`, `-`, `?`.
 
 use crate::model::{Seen, Value};
-use bytesize::ByteSize;
 use clap::ValueEnum;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -51,11 +50,18 @@ impl Style {
     fn known(&self, into: &mut String, value: &Value) {
         let mut digits = itoa::Buffer::new();
         match value {
+            // A limit that nothing can reach; the kernel's own default for some is just below 2⁶⁴.
+            Value::Count(n) | Value::Size(n) if !self.bytes && *n >= 1 << 62 => into.push_str("unlimited"),
             Value::Count(n) => into.push_str(digits.format(*n)),
             Value::Int(n) => into.push_str(digits.format(*n)),
             Value::Pid(pid) => into.push_str(digits.format(*pid)),
             Value::Size(n) if self.bytes || *n < 1024 => into.push_str(digits.format(*n)),
-            Value::Size(n) => drop(write!(into, "{}", ByteSize(*n).display().iec_short())),
+            Value::Size(n) => size(into, *n),
+            Value::Ref(kind, id) => {
+                into.push_str(kind.noun());
+                into.push('/');
+                into.push_str(digits.format(*id));
+            }
             Value::Key(key) => hex(into, key.cast_unsigned(), 8),
             Value::Mode(mode) => octal(into, *mode),
             Value::Time(at) => self.time(into, *at),
@@ -97,6 +103,17 @@ impl Style {
             },
         }
     }
+}
+
+/// The largest unit of 1024 that is at least one, with one decimal. (The library that parses sizes
+/// prints them with a logarithm, and a mathematics library would be loaded at every start.)
+fn size(into: &mut String, n: u64) {
+    const UNITS: [char; 6] = ['K', 'M', 'G', 'T', 'P', 'E'];
+    let unit = (n.ilog2() / 10).clamp(1, 6);
+    let tenths = (u128::from(n) * 10 + (1 << (unit * 10 - 1))) >> (unit * 10);
+    // What rounds up to 1024.0 is one of the next unit.
+    let (tenths, unit) = if tenths >= 10_240 && unit < 6 { (10, unit + 1) } else { (tenths, unit) };
+    let _ = write!(into, "{}.{}{}", tenths / 10, tenths % 10, UNITS[unit as usize - 1]);
 }
 
 /// `0x` and at least `width` digits.
@@ -166,6 +183,10 @@ mod tests {
         assert_eq!(shown(Value::Size(1000)), "1000");
         assert_eq!(shown(Value::Size(4096)), "4.0K");
         assert_eq!(shown(Value::Size(3 << 30)), "3.0G");
+        assert_eq!(shown(Value::Size(1536)), "1.5K");
+        assert_eq!(shown(Value::Size((1 << 20) - 1)), "1.0M");
+        assert_eq!(shown(Value::Size(1 << 61)), "2.0E");
+        assert_eq!(shown(Value::Size(u64::MAX)), "unlimited");
     }
 
     #[test]
@@ -181,6 +202,6 @@ mod tests {
         let style = Style { bytes: true, times: TimeFormat::Unix, now: 0 };
         assert_eq!(style.text(&Seen::Is(Value::Count(0))), "0");
         assert_eq!(style.text(&Seen::Absent), "-");
-        assert_eq!(style.text(&Seen::Hidden(Reason { call: "open", errno: 13 })), "?");
+        assert_eq!(style.text(&Seen::hidden("open", 13)), "?");
     }
 }

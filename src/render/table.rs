@@ -6,7 +6,7 @@
 //! a thousand rows; beyond that and in pipes, an aligned writer of our own is many times faster.
 
 use super::cell::{Style, TimeFormat, raw_cell};
-use crate::model::{Align, Field};
+use crate::model::{Align, Field, Seen, Value};
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Row, Table, presets};
 use owo_colors::OwoColorize as _;
 use std::io::{self, Write};
@@ -50,10 +50,18 @@ fn fitted<T>(
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     if layout.headings {
-        table.set_header(fields.iter().map(|field| field.title()));
+        let mut titles = Row::from(fields.iter().map(|field| field.title()));
+        titles.max_height(1);
+        table.set_header(titles);
     }
+    // Only text that others chose, and help, gives way; half a number or half a setting is none.
+    let mut gives_way: Vec<bool> = fields.iter().map(|field| field.key == "help").collect();
     for row in rows {
-        let mut cells = Row::from(fields.iter().map(|field| style.text(&field.value(row))));
+        let values: Vec<Seen<Value>> = fields.iter().map(|field| field.value(row)).collect();
+        for (gives, value) in gives_way.iter_mut().zip(&values) {
+            *gives |= matches!(value, Seen::Is(Value::Text(_) | Value::List(_) | Value::Record(_)));
+        }
+        let mut cells = Row::from(values.iter().map(|value| style.text(value)));
         cells.max_height(1);
         table.add_row(cells);
     }
@@ -64,8 +72,7 @@ fn fitted<T>(
         if field.align == Align::Right {
             column.set_cell_alignment(CellAlignment::Right);
         }
-        // Only free text gives way; half an identifier is none.
-        if !matches!(field.key, "name" | "command" | "text" | "help" | "setting" | "user" | "group") && at != 0 {
+        if !gives_way[at] {
             column.set_constraint(ColumnConstraint::ContentWidth);
         }
     }

@@ -7,6 +7,7 @@ pub use out::Out;
 use crate::error::{Error, ResultLost, StdoutFailed};
 use crate::exit::Status;
 use crate::hint;
+use crate::model::Escaped;
 use crate::sys::{stdio, waiter};
 use anstream::{AutoStream, ColorChoice};
 use clap::ValueEnum;
@@ -18,7 +19,7 @@ use std::io::{self, IsTerminal as _};
 /// When to use colour.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, ValueEnum)]
 pub enum Color {
-    /// On a terminal, unless NO_COLOR is set; everywhere if CLICOLOR_FORCE is.
+    // On a terminal, unless NO_COLOR is set; everywhere if CLICOLOR_FORCE is.
     #[default]
     Auto,
     Always,
@@ -90,6 +91,23 @@ impl Ui {
     pub fn line(&self, text: fmt::Arguments<'_>) {
         if !stdio::was_closed(2) {
             let _ = nix::unistd::write(io::stderr(), format!("{text}\n").as_bytes());
+        }
+    }
+
+    /// Says what the parser of the command line has to say. `--help` and `--version` are results;
+    /// a mistake is status 2, and the words of the user that it quotes are escaped.
+    pub fn answer(&mut self, error: &clap::Error) -> Status {
+        let text = error.render();
+        if error.use_stderr() {
+            for line in text.to_string().trim_end().lines() {
+                self.line(format_args!("{}", Escaped(line.as_bytes())));
+            }
+            return Status::Usage;
+        }
+        let text = if self.color { text.ansi().to_string() } else { text.to_string() };
+        match self.out.payload(text.as_bytes()) {
+            Ok(()) => Status::Done,
+            Err((_, failed)) => self.report(&failed.into()),
         }
     }
 

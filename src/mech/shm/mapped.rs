@@ -7,7 +7,7 @@ use super::sys::Memory;
 use crate::error::{Error, Result};
 use crate::exit::Status;
 use crate::mech::{Access, Change, Created, Region, Spec, What, devshm, unsupported};
-use crate::model::{Family, Ident, Kind, Needs, Object, ObjectRef, Reason, Seen, Text, Value};
+use crate::model::{Family, Ident, Kind, Needs, Object, ObjectRef, Seen, Text, Value};
 use crate::sys::file;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -79,7 +79,7 @@ impl Place<'_> {
             let head = file::open_plain(self.path, OFlag::O_RDONLY).and_then(|(fd, _)| devshm::head(&fd, super::SHOWN));
             let lines = match head {
                 Ok(bytes) => Seen::Is(super::lines(&bytes)),
-                Err(errno) => Seen::Hidden(Reason { call: "open", errno: errno as i32 }),
+                Err(errno) => Seen::hidden("open", errno as i32),
             };
             object.facts.set("first_bytes", lines);
         }

@@ -4,10 +4,10 @@ use super::sys::{self, Memory};
 use crate::error::{Error, Result};
 use crate::exit::Status;
 use crate::mech::{
-    Access, Change, Created, Found, Huge, Limit, Mechanism, Opened, Region, Spec, Unit, Usage, What, by_number,
-    process_record, replaced, sysv, unsupported,
+    Access, Change, Created, Found, Huge, Limit, Mechanism, Opened, Region, Spec, Unit, Usage, What, process_record,
+    sysv, unsupported,
 };
-use crate::model::{Family, Fingerprint, Ident, Kind, Needs, Object, ObjectRef, Reason, Seen, Value};
+use crate::model::{Family, Ident, Kind, Needs, Object, ObjectRef, Seen, Value};
 use crate::proc::{sysctl, sysvipc};
 use nix::errno::Errno;
 use std::os::fd::{AsFd as _, BorrowedFd};
@@ -23,13 +23,7 @@ fn reference(id: i32) -> ObjectRef {
 }
 
 fn resolve(id: &Ident) -> Result<i32> {
-    let Some(key) = sysv::key(Kind::Shm, id)? else {
-        return match id {
-            Ident::Id(id) => Ok(*id),
-            _ => Err(Error::new("shmget", Errno::EINVAL, "")),
-        };
-    };
-    sys::get(key, 0, 0).map_err(|errno| sysv::failed("shmget", errno, &ObjectRef { kind: Kind::Shm, id: id.clone() }))
+    sysv::resolve(Kind::Shm, id, "shmget", |key| sys::get(key, 0, 0))
 }
 
 fn stat(id: i32) -> Result<libc::shmid_ds> {
@@ -88,6 +82,10 @@ impl Mechanism for SysvShm {
         sysv::takes(id)
     }
 
+    fn estimate(&self) -> u64 {
+        sys::info().map_or(0, |(segments, _)| segments)
+    }
+
     fn scan(&self, needs: Needs) -> Found {
         let mut found = Found::default();
         let rows = sysv::table("shm", sysvipc::shm, &mut found.gaps);
@@ -120,15 +118,9 @@ impl Mechanism for SysvShm {
         let What::Region { size, huge, content } = &spec.what else {
             unreachable!("shared memory is made from the shape of a region")
         };
-        let asked = id.map(|id| ObjectRef { kind: Kind::Shm, id: id.clone() });
-        let name = || asked.as_ref().map_or_else(|| "shm".to_owned(), ToString::to_string);
-        let key = match id {
-            None => libc::IPC_PRIVATE,
-            Some(Ident::Id(_)) => return Err(by_number(name())),
-            Some(id) => sysv::key(Kind::Shm, id)?.unwrap_or_default(),
-        };
-        let bytes = usize::try_from(*size).map_err(|_| Error::new("shmget", Errno::EINVAL, name()))?;
-        let flags = libc::IPC_CREAT | libc::IPC_EXCL | huge_flags(*huge, &name())?;
+        let (key, name) = sysv::create_key(Kind::Shm, id)?;
+        let bytes = usize::try_from(*size).map_err(|_| Error::new("shmget", Errno::EINVAL, &name))?;
+        let flags = libc::IPC_CREAT | libc::IPC_EXCL | huge_flags(*huge, &name)?;
         // Until it is filled only its owner may look.
         let first = if content.is_some() { 0o600 } else { spec.permissions() };
         match sys::get(key, bytes, flags | first.cast_signed()) {
@@ -141,11 +133,11 @@ impl Mechanism for SysvShm {
                 Ok(Created { reference: reference(id), new: true })
             }
             Err(Errno::EEXIST) if spec.exist_ok => {
-                let id = resolve(id.unwrap_or(&Ident::Key(key)))?;
+                let id = resolve(&Ident::Key(key))?;
                 let there = stat(id)?.shm_segsz as u64;
                 if there < *size {
                     return Err(Error::refused(
-                        name(),
+                        &name,
                         Status::Exists,
                         format!(
                             "it exists with {there} bytes, {size} were asked for; an existing object is never resized"
@@ -160,15 +152,15 @@ impl Mechanism for SysvShm {
                 } else {
                     format!("a segment of {size} bytes is not permitted")
                 };
-                Err(Error::new("shmget", errno, name()).because(cause).with_status(Status::Limit))
+                Err(Error::new("shmget", errno, &name).because(cause).with_status(Status::Limit))
             }
-            Err(errno) => Err(Error::new(if huge.is_some() { "shmget-huge" } else { "shmget" }, errno, name())),
+            Err(errno) => Err(Error::new(if huge.is_some() { "shmget-huge" } else { "shmget" }, errno, &name)),
         }
     }
 
     fn open(&self, id: &Ident, access: Access) -> Result<Opened> {
         let id = resolve(id)?;
-        let size = usize::try_from(stat(id)?.shm_segsz).unwrap_or(usize::MAX);
+        let size = stat(id)?.shm_segsz;
         let memory = Memory::attach(id, size, access == Access::Read).map_err(|errno| {
             let error = sysv::failed("shmat", errno, &reference(id));
             if errno == Errno::EACCES { denied(error, id) } else { error }
@@ -186,20 +178,17 @@ impl Mechanism for SysvShm {
     }
 
     fn remove(&self, object: &Object) -> Result<Option<String>> {
-        let id = object.id().ok_or_else(|| Error::new("shmctl", Errno::EINVAL, &object.reference))?;
+        let id = sysv::id(object, "shmctl")?;
         let segment = stat(id)?;
         let row = row(id, &segment);
-        let now = Fingerprint::Sysv { id, key: row.perm.key, cuid: row.perm.cuid, ctime: row.ctime };
-        if now != object.fingerprint {
-            return Err(replaced(&object.reference));
-        }
+        sysv::still(object, &row.perm, row.ctime)?;
         sys::command(id, libc::IPC_RMID)
             .map_err(|errno| sysv::denied(sysv::failed("shmctl", errno, &object.reference), Some(object)))?;
         Ok((row.nattch > 0).then(|| format!("its memory is freed at the last of {} detaches", row.nattch)))
     }
 
     fn set(&self, object: &Object, change: &Change) -> Result<()> {
-        let id = object.id().ok_or_else(|| Error::new("shmctl", Errno::EINVAL, &object.reference))?;
+        let id = sysv::id(object, "shmctl")?;
         let mut segment = stat(id)?;
         sysv::change(&mut segment.shm_perm, change);
         sys::set(id, &mut segment)
@@ -210,7 +199,7 @@ impl Mechanism for SysvShm {
         let info = sys::info();
         let used = |part: fn((u64, u64)) -> u64| match info {
             Ok(info) => Seen::Is(part(info)),
-            Err(errno) => Seen::Hidden(Reason { call: "shmctl", errno: errno as i32 }),
+            Err(errno) => Seen::hidden("shmctl", errno as i32),
         };
         let limit = |name, help, setting, unit, used| Limit {
             kind: Kind::Shm,
@@ -306,7 +295,7 @@ fn first_bytes(object: &Object) -> Seen<Value> {
             memory.copy_out(0, &mut bytes);
             Seen::Is(super::lines(&bytes))
         }
-        Err(errno) => Seen::Hidden(Reason { call: "shmat", errno: errno as i32 }),
+        Err(errno) => Seen::hidden("shmat", errno as i32),
     }
 }
 

@@ -1,3 +1,9 @@
 //! A file for each command, named as in `src/cmd`.
 
+mod completions;
+mod ftok;
+mod limits;
 mod ls;
+mod man;
+mod rm;
+mod show;

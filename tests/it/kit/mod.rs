@@ -5,6 +5,7 @@
 //! user gets a user namespace first, before any thread exists; then he is root within it, and
 //! only what needs a second user is skipped.
 
+pub mod look;
 mod sys;
 
 use assert_cmd::Command;
@@ -18,7 +19,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-pub use sys::{in_new_user_namespace, unmount};
+pub use sys::{ftok, in_new_user_namespace, unmount};
 
 /// Long enough for a slow machine, short enough to see a hang.
 pub const PATIENCE: Duration = Duration::from_secs(30);

@@ -77,3 +77,10 @@ pub(super) fn say(text: &str) {
     // SAFETY: the bytes are valid for their length.
     unsafe { libc::write(2, text.as_ptr().cast(), text.len()) };
 }
+
+/// The key that the C library makes of a file.
+pub fn ftok(path: &Path, project: u8) -> i32 {
+    let path = CString::new(path.as_os_str().as_encoded_bytes()).unwrap();
+    // SAFETY: the string ends with NUL.
+    unsafe { libc::ftok(path.as_ptr(), project.into()) }
+}

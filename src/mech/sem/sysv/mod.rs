@@ -1,16 +1,18 @@
 //! System V semaphore sets, svipc(7).
 
+mod set;
+
 use super::sys;
 use crate::error::{Error, Result};
 use crate::exit::Status;
 use crate::mech::{
-    Access, Change, Counter, Created, Found, Limit, Mechanism, Op, Opened, Spec, Unit, Usage, What, by_number,
-    process_record, replaced, stopped, sysv,
+    Access, Change, Counter, Created, Found, Limit, Mechanism, Op, Opened, Spec, Unit, Usage, What, process_record,
+    sysv,
 };
-use crate::model::{Family, Fingerprint, Ident, Kind, Needs, Object, ObjectRef, Reason, Seen, Value};
+use crate::model::{Family, Ident, Kind, Needs, Object, ObjectRef, Seen, Value};
 use crate::proc::{sysctl, sysvipc};
-use crate::sys::waiter::{Stop, Waiter};
 use nix::errno::Errno;
+use set::Set;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub struct SysvSem;
@@ -25,13 +27,7 @@ fn reference(id: i32) -> ObjectRef {
 }
 
 fn resolve(id: &Ident) -> Result<i32> {
-    let Some(key) = sysv::key(Kind::Sem, id)? else {
-        return match id {
-            Ident::Id(id) => Ok(*id),
-            _ => Err(Error::new("semget", Errno::EINVAL, "")),
-        };
-    };
-    sys::get(key, 0, 0).map_err(|errno| sysv::failed("semget", errno, &ObjectRef { kind: Kind::Sem, id: id.clone() }))
+    sysv::resolve(Kind::Sem, id, "semget", |key| sys::get(key, 0, 0))
 }
 
 fn stat(id: i32) -> Result<libc::semid_ds> {
@@ -73,6 +69,10 @@ impl Mechanism for SysvSem {
         sysv::takes(id)
     }
 
+    fn estimate(&self) -> u64 {
+        sys::info().map_or(0, |(sets, _)| sets)
+    }
+
     fn scan(&self, needs: Needs) -> Found {
         let mut found = Found::default();
         let rows = sysv::table("sem", sysvipc::sem, &mut found.gaps);
@@ -96,16 +96,10 @@ impl Mechanism for SysvSem {
         let What::Counter { values } = &spec.what else {
             unreachable!("semaphores are made from the shape of a counter")
         };
-        let asked = id.map(|id| ObjectRef { kind: Kind::Sem, id: id.clone() });
-        let name = || asked.as_ref().map_or_else(|| "sem".to_owned(), ToString::to_string);
-        let values = values.iter().map(|value| small(*value, name())).collect::<Result<Vec<u16>>>()?;
-        let key = match id {
-            None => libc::IPC_PRIVATE,
-            Some(Ident::Id(_)) => return Err(by_number(name())),
-            Some(id) => sysv::key(Kind::Sem, id)?.unwrap_or_default(),
-        };
+        let (key, name) = sysv::create_key(Kind::Sem, id)?;
+        let values = values.iter().map(|value| small(*value, &name)).collect::<Result<Vec<u16>>>()?;
         let Ok(nsems) = u16::try_from(values.len()) else {
-            return Err(too_many(values.len(), &name()));
+            return Err(too_many(values.len(), &name));
         };
         // Its values are set through operations, which want alter permission.
         let first = spec.permissions() | 0o600;
@@ -113,30 +107,30 @@ impl Mechanism for SysvSem {
             Ok(id) => {
                 initialise(id, &values, spec.permissions()).map_err(|errno| {
                     let _ = sys::remove(id);
-                    Error::new("semop", errno, name())
+                    Error::new("semop", errno, &name)
                 })?;
                 Ok(Created { reference: reference(id), new: true })
             }
             Err(Errno::EEXIST) if spec.exist_ok => {
-                let id = resolve(id.unwrap_or(&Ident::Key(key)))?;
+                let id = resolve(&Ident::Key(key))?;
                 let there = ready(id)?;
                 if there < nsems {
                     let cause = format!(
                         "it exists with {there} semaphores, {nsems} were asked for; an existing set is never changed"
                     );
-                    return Err(Error::refused(name(), Status::Exists, cause));
+                    return Err(Error::refused(&name, Status::Exists, cause));
                 }
                 Ok(Created { reference: reference(id), new: false })
             }
-            Err(Errno::EINVAL) => Err(too_many(values.len(), &name())),
-            Err(errno) => Err(Error::new("semget", errno, name())),
+            Err(Errno::EINVAL) => Err(too_many(values.len(), &name)),
+            Err(errno) => Err(Error::new("semget", errno, &name)),
         }
     }
 
     fn open(&self, id: &Ident, _: Access) -> Result<Opened> {
         let id = resolve(id)?;
         let count = count(&stat(id)?);
-        Ok(Opened::Counter(Box::new(Set { id, reference: reference(id), count })))
+        Ok(Opened::Counter(Box::new(Set::new(id, count))))
     }
 
     fn usage(&self, object: &Object) -> Seen<Usage> {
@@ -147,7 +141,7 @@ impl Mechanism for SysvSem {
             for command in [libc::GETNCNT, libc::GETZCNT] {
                 match sys::one(id, index, command) {
                     Ok(n) => waiting += n,
-                    Err(errno) => return Seen::Hidden(Reason { call: "semctl", errno: errno as i32 }),
+                    Err(errno) => return Seen::hidden("semctl", errno as i32),
                 }
             }
         }
@@ -159,19 +153,16 @@ impl Mechanism for SysvSem {
     }
 
     fn remove(&self, object: &Object) -> Result<Option<String>> {
-        let id = object.id().ok_or_else(|| Error::new("semctl", Errno::EINVAL, &object.reference))?;
+        let id = sysv::id(object, "semctl")?;
         let row = row(id, &stat(id)?);
-        let now = Fingerprint::Sysv { id, key: row.perm.key, cuid: row.perm.cuid, ctime: row.ctime };
-        if now != object.fingerprint {
-            return Err(replaced(&object.reference));
-        }
+        sysv::still(object, &row.perm, row.ctime)?;
         sys::remove(id)
             .map(|()| None)
             .map_err(|errno| sysv::denied(sysv::failed("semctl", errno, &object.reference), Some(object)))
     }
 
     fn set(&self, object: &Object, change: &Change) -> Result<()> {
-        let id = object.id().ok_or_else(|| Error::new("semctl", Errno::EINVAL, &object.reference))?;
+        let id = sysv::id(object, "semctl")?;
         let mut set = stat(id)?;
         sysv::change(&mut set.sem_perm, change);
         sys::set(id, &mut set)
@@ -182,7 +173,7 @@ impl Mechanism for SysvSem {
         let info = sys::info();
         let used = |part: fn((u64, u64)) -> u64| match info {
             Ok(info) => Seen::Is(part(info)),
-            Err(errno) => Seen::Hidden(Reason { call: "semctl", errno: errno as i32 }),
+            Err(errno) => Seen::hidden("semctl", errno as i32),
         };
         let numbers = sysctl::numbers("kernel.sem").unwrap_or_default();
         let limit = |name, help, at: usize, unit, used, setting| Limit {
@@ -202,7 +193,7 @@ impl Mechanism for SysvSem {
                 3,
                 Unit::Objects,
                 used(|(sets, _)| sets),
-                "kernel.sem (4th number)",
+                "kernel.sem, 4th number",
             ),
             limit(
                 "SEMMNS",
@@ -210,10 +201,10 @@ impl Mechanism for SysvSem {
                 1,
                 Unit::Objects,
                 used(|(_, sems)| sems),
-                "kernel.sem (2nd number)",
+                "kernel.sem, 2nd number",
             ),
-            limit("SEMMSL", "semaphores in one set", 0, Unit::Objects, Seen::Absent, "kernel.sem (1st number)"),
-            limit("SEMOPM", "operations in one call", 2, Unit::Number, Seen::Absent, "kernel.sem (3rd number)"),
+            limit("SEMMSL", "semaphores in one set", 0, Unit::Objects, Seen::Absent, "kernel.sem, 1st number"),
+            limit("SEMOPM", "operations in one call", 2, Unit::Number, Seen::Absent, "kernel.sem, 3rd number"),
             Limit {
                 limit: Seen::Is(SEMVMX.into()),
                 ..limit("SEMVMX", "value of a semaphore", 0, Unit::Number, Seen::Absent, "fixed in the kernel")
@@ -300,7 +291,7 @@ fn details(object: &mut Object, needs: Needs) {
             "semaphores",
             match members(id, nsems) {
                 Ok(members) => Seen::Is(Value::List(members)),
-                Err(errno) => Seen::Hidden(Reason { call: "semctl", errno: errno as i32 }),
+                Err(errno) => Seen::hidden("semctl", errno as i32),
             },
         );
     }
@@ -332,94 +323,4 @@ fn members(id: i32, nsems: u16) -> nix::Result<Vec<Value>> {
         ));
     }
     Ok(members)
-}
-
-/// A set of semaphores.
-struct Set {
-    id: i32,
-    reference: ObjectRef,
-    count: u16,
-}
-
-impl Set {
-    fn fail(&self, call: &'static str, errno: Errno) -> Error {
-        let error = sysv::failed(call, errno, &self.reference);
-        match errno {
-            Errno::EACCES | Errno::EPERM => {
-                let object = stat(self.id).ok().map(|set| from_row(&row(self.id, &set)));
-                sysv::denied(error, object.as_ref())
-            }
-            Errno::ERANGE => error.because(format!("its value would be over {SEMVMX} (SEMVMX)")),
-            Errno::EAGAIN => error.because("it would have to wait"),
-            _ => error,
-        }
-    }
-
-    fn amount(&self, amount: u16) -> Result<i16> {
-        i16::try_from(amount).map_err(|_| {
-            Error::new("semop", Errno::ERANGE, &self.reference).because(format!("{amount} is over {SEMVMX} (SEMVMX)"))
-        })
-    }
-}
-
-impl Counter for Set {
-    fn len(&self) -> u16 {
-        self.count
-    }
-
-    fn wait(&mut self, index: u16, amount: u16, waiter: &Waiter) -> Result<()> {
-        let amount = -self.amount(amount)?;
-        self.operate(&[Op { index, amount, undo: false, nowait: false }], waiter)
-    }
-
-    fn post(&mut self, index: u16, amount: u16) -> Result<()> {
-        self.check(index)?;
-        let op = Op { index, amount: self.amount(amount)?, undo: false, nowait: false };
-        sys::operate(self.id, &[op], true, None).map_err(|errno| self.fail("semop", errno))
-    }
-
-    fn operate(&mut self, ops: &[Op], waiter: &Waiter) -> Result<()> {
-        for op in ops {
-            self.check(op.index)?;
-        }
-        let left = || if waiter.never() || waiter.forever() { None } else { waiter.left() };
-        waiter.run(|| sys::operate(self.id, ops, waiter.never(), left())).map_err(|stop| match stop {
-            // The kernel's own timeout is EAGAIN too.
-            Stop::Errno(Errno::EAGAIN) if waiter.over() => stopped(Stop::TimedOut, "semop", &self.reference),
-            Stop::Errno(Errno::E2BIG) => Error::new("semop", Errno::E2BIG, &self.reference)
-                .because(format!("{} operations are too many for one call", ops.len())),
-            Stop::Errno(errno) => self.fail("semop", errno),
-            stop => stopped(stop, "semop", &self.reference),
-        })
-    }
-
-    fn set(&mut self, values: &[(u16, u32)]) -> Result<()> {
-        let mut small_values = Vec::with_capacity(values.len());
-        for (index, value) in values {
-            self.check(*index)?;
-            small_values.push((*index, small(*value, &self.reference)?));
-        }
-        let whole = small_values.len() == usize::from(self.count)
-            && small_values.iter().enumerate().all(|(at, (index, _))| at == usize::from(*index));
-        if whole {
-            let all: Vec<u16> = small_values.iter().map(|(_, value)| *value).collect();
-            return sys::set_all(self.id, &all).map_err(|errno| self.fail("semctl", errno));
-        }
-        for (index, value) in small_values {
-            sys::set_one(self.id, index, value).map_err(|errno| self.fail("semctl", errno))?;
-        }
-        Ok(())
-    }
-
-    fn undoes(&self) -> bool {
-        true
-    }
-
-    fn check(&self, index: u16) -> Result<()> {
-        if index < self.count {
-            return Ok(());
-        }
-        let cause = format!("it has no semaphore {index}; the last one is {}", self.count.saturating_sub(1));
-        Err(Error::new("semop", Errno::EFBIG, &self.reference).because(cause).with_status(Status::NoSuch))
-    }
 }

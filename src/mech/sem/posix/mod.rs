@@ -3,22 +3,23 @@
 //! glibc calls them `sem.NAME`, musl `NAME`, and their bytes differ. Both are decoded from the file,
 //! opened for reading only; operations want the layout of the C library that we are built with.
 
+mod named;
+
 use super::sys::{self, Semaphore};
 use crate::error::{Error, Result};
 use crate::exit::Status;
 use crate::mech::{
-    Access, Change, Counter, Created, Found, Limit, Mechanism, Op, Opened, Spec, Usage, What, devshm, stopped,
-    unsupported,
+    Access, Change, Counter, Created, Found, Limit, Mechanism, Opened, Spec, Usage, What, devshm, unsupported,
 };
 use crate::model::{Family, Ident, Kind, Needs, Object, ObjectRef, Reason, Seen, Text, Value};
 use crate::sys::file;
-use crate::sys::waiter::{Stop, Waiter};
+use named::Named;
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::{FileStat, Mode};
 use std::ffi::CString;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 
 pub struct PosixSem;
@@ -133,7 +134,7 @@ fn object(name: &Text, layout: Layout, stat: &FileStat, bytes: nix::Result<Vec<u
     };
     let (value, waiters) = match state {
         Ok((value, waiters)) => (Seen::Is(value), Seen::Is(waiters)),
-        Err(reason) => (Seen::Hidden(reason), Seen::Hidden(reason)),
+        Err(Reason { call, errno }) => (Seen::hidden(call, errno), Seen::hidden(call, errno)),
     };
     object.facts.set("value", value.map(Value::Count));
     object.facts.set("waiters", waiters.map(Value::Count));
@@ -151,7 +152,7 @@ fn details(object: &mut Object, path: &std::path::Path, needs: Needs) {
             Some(Seen::Is(Value::Count(value))) => {
                 Seen::Is(Value::List(vec![super::record(0, *value, waiters.into(), Seen::Absent, Seen::Absent)]))
             }
-            Some(Seen::Hidden(reason)) => Seen::Hidden(*reason),
+            Some(Seen::Hidden(reason)) => Seen::Hidden(reason.clone()),
             _ => Seen::Absent,
         };
         object.facts.set("semaphores", members);
@@ -257,7 +258,7 @@ impl Mechanism for PosixSem {
             ));
         }
         let semaphore = Semaphore::map(fd.as_fd()).map_err(|errno| Error::new("mmap", errno, &reference))?;
-        Ok(Opened::Counter(Box::new(Named { semaphore, reference, _file: fd })))
+        Ok(Opened::Counter(Box::new(Named::new(semaphore, reference))))
     }
 
     fn usage(&self, object: &Object) -> Seen<Usage> {
@@ -282,113 +283,6 @@ impl Mechanism for PosixSem {
     fn limits(&self) -> Vec<Limit> {
         // Named semaphores live in /dev/shm, whose space shared memory reports.
         Vec::new()
-    }
-}
-
-/// An open named semaphore.
-struct Named {
-    semaphore: Semaphore,
-    reference: ObjectRef,
-    _file: OwnedFd,
-}
-
-impl Named {
-    fn fail(&self, stop: Stop, call: &'static str) -> Error {
-        match stop {
-            Stop::Errno(Errno::EAGAIN) => {
-                Error::new(call, Errno::EAGAIN, &self.reference).because("it would have to wait")
-            }
-            Stop::Errno(Errno::EOVERFLOW) => Error::new(call, Errno::EOVERFLOW, &self.reference)
-                .because("its value would be over 2147483647 (SEM_VALUE_MAX)"),
-            stop => stopped(stop, call, &self.reference),
-        }
-    }
-
-    fn posts(&self, amount: u16) -> Result<()> {
-        for _ in 0..amount {
-            self.semaphore.post().map_err(|errno| self.fail(Stop::Errno(errno), "sem_post"))?;
-        }
-        Ok(())
-    }
-}
-
-impl Counter for Named {
-    fn len(&self) -> u16 {
-        1
-    }
-
-    fn wait(&mut self, index: u16, amount: u16, waiter: &Waiter) -> Result<()> {
-        self.check(index)?;
-        for taken in 0..amount {
-            let wait = || {
-                if waiter.never() {
-                    self.semaphore.try_wait()
-                } else {
-                    self.semaphore.wait(if waiter.forever() { None } else { waiter.left() })
-                }
-            };
-            waiter.run(wait).map_err(|stop| {
-                // One call takes one: what was taken so far is given back.
-                drop(self.posts(taken));
-                self.fail(stop, "sem_wait")
-            })?;
-        }
-        Ok(())
-    }
-
-    fn post(&mut self, index: u16, amount: u16) -> Result<()> {
-        self.check(index)?;
-        self.posts(amount)
-    }
-
-    fn operate(&mut self, _: &[Op], _: &Waiter) -> Result<()> {
-        Err(unsupported(
-            &self.reference,
-            "a POSIX semaphore has no arrays of operations and cannot be waited on to become zero",
-            "use `sem wait` and `sem post`, or a System V set",
-        ))
-    }
-
-    fn set(&mut self, values: &[(u16, u32)]) -> Result<()> {
-        for (index, target) in values {
-            self.check(*index)?;
-            if *target > 0x7fff_ffff {
-                let cause = format!("value {target} is over {} (SEM_VALUE_MAX)", 0x7fff_ffff);
-                return Err(Error::new("sem_post", Errno::ERANGE, &self.reference).because(cause));
-            }
-            let failed = |errno| self.fail(Stop::Errno(errno), "sem_post");
-            // There is no call that sets it: step towards the value, as long as others do not undo it.
-            loop {
-                let value = self.semaphore.value().map_err(failed)?;
-                match value.cmp(target) {
-                    std::cmp::Ordering::Less => self.semaphore.post().map_err(failed)?,
-                    std::cmp::Ordering::Greater => match self.semaphore.try_wait() {
-                        Ok(()) | Err(Errno::EAGAIN | Errno::EINTR) => {}
-                        Err(errno) => return Err(failed(errno)),
-                    },
-                    std::cmp::Ordering::Equal => break,
-                }
-                if let Some(signal) = crate::sys::waiter::caught() {
-                    return Err(Error::interrupted("sem_post", signal, &self.reference));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn undoes(&self) -> bool {
-        false
-    }
-
-    fn check(&self, index: u16) -> Result<()> {
-        if index == 0 {
-            return Ok(());
-        }
-        Err(Error::refused(
-            &self.reference,
-            Status::NoSuch,
-            format!("it has no semaphore {index}; a POSIX semaphore is one"),
-        ))
     }
 }
 

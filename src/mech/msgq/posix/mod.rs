@@ -1,24 +1,25 @@
 //! POSIX message queues, mq_overview(7).
 
+mod queue;
+
 use super::sys;
 use crate::error::{Error, Result};
 use crate::exit::Status;
 use crate::mech::{
-    Access, Change, Channel, Created, Found, Limit, Limits, Mechanism, Opened, Pick, Spec, Tag, Unit, Usage, What,
-    devshm, process_record, replaced, stopped, unsupported,
+    Access, Change, Created, Found, Limit, Mechanism, Opened, Spec, Unit, Usage, What, devshm, process_record,
+    replaced, unsupported,
 };
 use crate::model::{Family, Fingerprint, Gap, Ident, Kind, Needs, Object, ObjectRef, Reason, Seen, Text, Value};
 use crate::proc::sysctl;
 use crate::sys::lease;
-use crate::sys::waiter::{Stop, Waiter, timespec};
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{FileStat, Mode, fchmod, fstat, fstatat};
 use nix::sys::statfs::statfs;
-use nix::time::{ClockId, clock_gettime};
+use queue::Queue;
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 pub struct PosixMsgq;
 
@@ -122,7 +123,7 @@ fn status(object: &mut Object, queue: &OwnedFd) {
     let got = match nix::sys::uio::pread(queue, &mut text, 0) {
         Ok(got) => got,
         Err(errno) => {
-            object.facts.set("bytes", Seen::Hidden(Reason { call: "read", errno: errno as i32 }));
+            object.facts.set("bytes", Seen::hidden("read", errno as i32));
             return;
         }
     };
@@ -152,7 +153,7 @@ fn status(object: &mut Object, queue: &OwnedFd) {
 /// We may not look inside: what is known stays, the rest is named with its reason.
 fn hide(object: &mut Object, call: &'static str, errno: Errno) {
     for key in ["messages", "bytes", "max_messages", "message_size"] {
-        object.facts.set(key, Seen::Hidden(Reason { call, errno: errno as i32 }));
+        object.facts.set(key, Seen::hidden(call, errno as i32));
     }
 }
 
@@ -302,12 +303,12 @@ impl Mechanism for PosixMsgq {
         let reference = reference(name);
         let attr = sys::mq_attr(&queue).map_err(|errno| failed("mq_getattr", errno, &reference))?;
         let message_size = usize::try_from(attr.mq_msgsize).unwrap_or(0);
-        Ok(Opened::Channel(Box::new(Queue { queue, reference, message_size, put_back: None, name: name.clone() })))
+        Ok(Opened::Channel(Box::new(Queue::new(queue, name, message_size))))
     }
 
     fn usage(&self, object: &Object) -> Seen<Usage> {
         let Some(name) = object.name() else { return Seen::Skipped };
-        let hidden = |call, errno: Errno| Seen::Hidden(Reason { call, errno: errno as i32 });
+        let hidden = |call, errno: Errno| Seen::hidden(call, errno as i32);
         let queue = match c_name(name).map(|name| sys::mq_open(&name, libc::O_RDONLY, 0, None)) {
             Ok(Ok(queue)) => queue,
             Ok(Err(errno)) => return hidden("mq_open", errno),
@@ -367,7 +368,7 @@ impl Mechanism for PosixMsgq {
         let sysctl = |setting| sysctl::number(setting).into();
         let found = self.scan(Needs::SCAN);
         let blind = found.gaps.first().map(|gap| gap.reason);
-        let used = |n: u64| blind.map_or(Seen::Is(n), Seen::Hidden);
+        let used = |n: u64| blind.map_or(Seen::Is(n), |reason| Seen::hidden(reason.call, reason.errno));
         let me = nix::unistd::getuid().as_raw();
         let charged = found.objects.iter().filter(|queue| queue.uid.known() == Some(&me)).filter_map(|queue| {
             let (messages, size) = (queue.number("max_messages")?, queue.number("message_size")?);
@@ -420,116 +421,4 @@ fn processes(object: &mut Object) {
         None => Vec::new(),
     };
     object.facts.set("processes", Seen::Is(Value::List(list)));
-}
-
-/// An open queue.
-struct Queue {
-    queue: OwnedFd,
-    reference: ObjectRef,
-    message_size: usize,
-    /// Opened for writing when a message must be put back into a queue that was opened to read.
-    put_back: Option<OwnedFd>,
-    name: Text,
-}
-
-/// The moment of CLOCK_REALTIME at which the wait is over, as the timed calls want it. The waiter's
-/// own timer runs on the monotonic clock, so a clock that is set back does not lengthen the wait.
-fn until(waiter: &Waiter) -> Option<libc::timespec> {
-    if waiter.never() {
-        return Some(libc::timespec { tv_sec: 0, tv_nsec: 0 });
-    }
-    let left = waiter.left()?;
-    let now = clock_gettime(ClockId::CLOCK_REALTIME).ok()?;
-    let at = std::time::Duration::from(now).checked_add(left)?;
-    Some(timespec(at))
-}
-
-impl Queue {
-    fn fail(&self, stop: Stop, call: &'static str, empty: &'static str, waiter: &Waiter) -> Error {
-        match stop {
-            Stop::TimedOut if waiter.never() => Error::new(call, Errno::EAGAIN, &self.reference).because(empty),
-            Stop::Errno(errno) => failed(call, errno, &self.reference),
-            stop => stopped(stop, call, &self.reference),
-        }
-    }
-}
-
-impl Channel for Queue {
-    fn tag(&self, kind: Option<i64>, priority: Option<u32>) -> Result<Tag> {
-        if kind.is_some() {
-            return Err(Error::refused(&self.reference, Status::Usage, "a POSIX message has a priority, not a type")
-                .hinting("use --priority N"));
-        }
-        match priority.unwrap_or(0) {
-            priority @ 0..=32767 => Ok(Tag::Priority(priority)),
-            priority => {
-                Err(Error::refused(&self.reference, Status::Usage, format!("priority {priority} is over 32767")))
-            }
-        }
-    }
-
-    fn send(&mut self, message: &[u8], tag: Tag, waiter: &Waiter) -> Result<()> {
-        let Tag::Priority(priority) = tag else { return Err(Error::new("mq_send", Errno::EINVAL, &self.reference)) };
-        let queue = self.put_back.as_ref().unwrap_or(&self.queue);
-        let sent = waiter.run(|| sys::mq_send(queue.as_fd(), message, priority, until(waiter)));
-        match sent {
-            // Opened to receive, and now a message has to go back.
-            Err(Stop::Errno(Errno::EBADF)) if self.put_back.is_none() => {
-                self.put_back = Some(open_queue(&self.name, libc::O_WRONLY)?);
-                self.send(message, tag, waiter)
-            }
-            Err(Stop::Errno(Errno::EMSGSIZE)) => Err(Error::new("mq_send", Errno::EMSGSIZE, &self.reference)
-                .because(format!("message is {} bytes, the queue takes at most {}", message.len(), self.message_size))),
-            sent => sent.map_err(|stop| self.fail(stop, "mq_send", "the queue is full", waiter)),
-        }
-    }
-
-    fn recv(&mut self, into: &mut Vec<u8>, pick: Pick, limit: Limits, waiter: &Waiter) -> Result<Tag> {
-        if pick != Pick::First {
-            return Err(Error::refused(
-                &self.reference,
-                Status::Usage,
-                "a POSIX queue gives its messages by priority; none can be chosen by type",
-            ));
-        }
-        let most = limit.max_size.unwrap_or(usize::MAX);
-        if most < self.message_size && !limit.truncate {
-            return Err(Error::refused(
-                &self.reference,
-                Status::Limit,
-                format!(
-                    "its messages may have {} bytes, and a POSIX queue cannot leave a longer one in place",
-                    self.message_size
-                ),
-            )
-            .hinting("raise --max-size, or cut messages with --truncate"));
-        }
-        let start = into.len();
-        into.resize(start + self.message_size, 0);
-        let got = waiter.run(|| sys::mq_recv(&self.queue, &mut into[start..], until(waiter)));
-        match got {
-            Ok((length, priority)) => {
-                into.truncate(start + length.min(most));
-                Ok(Tag::Priority(priority))
-            }
-            Err(stop) => {
-                into.truncate(start);
-                Err(self.fail(stop, "mq_receive", "the queue is empty", waiter))
-            }
-        }
-    }
-
-    fn peek(&mut self, _: u64, _: &mut Vec<u8>) -> Result<Option<Tag>> {
-        Err(unsupported(
-            &self.reference,
-            "the kernel has no call that reads a POSIX message without taking it",
-            "`ipcx show` tells how many there are; a System V queue can be peeked",
-        ))
-    }
-
-    fn generation(&self) -> Result<(u64, i64, i64, i32)> {
-        let attr = sys::mq_attr(&self.queue).map_err(|errno| failed("mq_getattr", errno, &self.reference))?;
-        let stat = fstat(&self.queue).map_err(|errno| failed("fstat", errno, &self.reference))?;
-        Ok((u64::try_from(attr.mq_curmsgs).unwrap_or(0), stat.st_mtime, stat.st_mtime_nsec, 0))
-    }
 }

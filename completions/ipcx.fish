@@ -1,0 +1,1 @@
+complete --keep-order --exclusive --command ipcx --arguments "(COMPLETE=fish ipcx -- (commandline --current-process --tokenize --cut-at-cursor) (commandline --current-token))"

@@ -1,0 +1,245 @@
+//! System V message queues, svipc(7).
+
+mod queue;
+
+use super::sys;
+use crate::error::{Error, Result};
+use crate::exit::Status;
+use crate::mech::{
+    Access, Change, Channel, Created, Found, Limit, Mechanism, Opened, Spec, Unit, Usage, What, message_record,
+    process_record, sysv,
+};
+use crate::model::{Family, Ident, Kind, Needs, Object, ObjectRef, Seen, Value};
+use crate::proc::{sysctl, sysvipc};
+use nix::errno::Errno;
+use queue::Queue;
+
+pub struct SysvMsgq;
+
+/// How many messages `show` lists.
+const SHOWN: u64 = 5;
+
+fn reference(id: i32) -> ObjectRef {
+    sysv::reference(Kind::Msgq, id)
+}
+
+fn resolve(id: &Ident) -> Result<i32> {
+    sysv::resolve(Kind::Msgq, id, "msgget", |key| sys::get(key, 0))
+}
+
+fn stat(id: i32) -> Result<libc::msqid_ds> {
+    sys::stat(id).map_err(|errno| sysv::failed("msgctl", errno, &reference(id)))
+}
+
+fn from_row(row: &sysvipc::Msg) -> Object {
+    let mut object = sysv::object(Kind::Msgq, &row.perm, row.ctime, 12);
+    let facts = &mut object.facts;
+    facts.push("messages", Value::Count(row.qnum));
+    facts.push("bytes", Value::Size(row.cbytes));
+    facts.push("lspid", Value::Pid(row.lspid));
+    facts.push("lrpid", Value::Pid(row.lrpid));
+    facts.set("stime", sysv::time(row.stime));
+    facts.set("rtime", sysv::time(row.rtime));
+    sysv::creator(&mut object, &row.perm, row.ctime);
+    object
+}
+
+/// The queue as IPC_STAT gives it, in the shape of a line of /proc/sysvipc/msg.
+fn row(id: i32, queue: &libc::msqid_ds) -> sysvipc::Msg {
+    // The widths of these members differ between C libraries.
+    #[allow(clippy::unnecessary_cast, clippy::useless_conversion)]
+    sysvipc::Msg {
+        perm: sysv::perm(id, &queue.msg_perm),
+        cbytes: queue.__msg_cbytes as u64,
+        qnum: queue.msg_qnum as u64,
+        lspid: queue.msg_lspid,
+        lrpid: queue.msg_lrpid,
+        stime: i64::from(queue.msg_stime),
+        rtime: i64::from(queue.msg_rtime),
+        ctime: i64::from(queue.msg_ctime),
+    }
+}
+
+impl Mechanism for SysvMsgq {
+    fn kind(&self) -> Kind {
+        Kind::Msgq
+    }
+
+    fn takes(&self, id: &Ident) -> bool {
+        sysv::takes(id)
+    }
+
+    fn estimate(&self) -> u64 {
+        sys::info().map_or(0, |(queues, ..)| queues)
+    }
+
+    fn scan(&self, needs: Needs) -> Found {
+        let mut found = Found::default();
+        let rows = sysv::table("msg", sysvipc::msg, &mut found.gaps);
+        found.objects.reserve_exact(rows.len());
+        for row in &rows {
+            let mut object = from_row(row);
+            if needs.has(Needs::STAT) || needs.has(Needs::CONTENTS) || needs.has(Needs::PROCESSES) {
+                // A queue that went away since is shown as it was.
+                if let Ok(queue) = sys::stat(row.perm.id) {
+                    details(&mut object, &queue, needs);
+                }
+            }
+            found.objects.push(object);
+        }
+        found
+    }
+
+    fn find(&self, id: &Ident, needs: Needs) -> Result<Object> {
+        let id = resolve(id)?;
+        let queue = stat(id)?;
+        let mut object = from_row(&row(id, &queue));
+        details(&mut object, &queue, needs);
+        Ok(object)
+    }
+
+    fn create(&self, id: Option<&Ident>, spec: &Spec) -> Result<Created> {
+        let What::Channel { max_bytes, max_messages, message_size } = spec.what else {
+            unreachable!("a queue is made from the shape of a channel")
+        };
+        let (key, name) = sysv::create_key(Kind::Msgq, id)?;
+        if max_messages.is_some() || message_size.is_some() {
+            let cause = "a System V queue is bounded in bytes, not in messages";
+            return Err(
+                Error::refused(&name, Status::Usage, cause).hinting("use --max-bytes, or a POSIX name such as /jobs")
+            );
+        }
+        let mode = spec.permissions().cast_signed();
+        let (id, new) = match sys::get(key, libc::IPC_CREAT | libc::IPC_EXCL | mode) {
+            Ok(id) => (id, true),
+            Err(Errno::EEXIST) if spec.exist_ok => {
+                let id = sys::get(key, 0).map_err(|errno| sysv::failed("msgget", errno, &reference(0)))?;
+                (id, false)
+            }
+            Err(errno) => return Err(Error::new("msgget", errno, &name)),
+        };
+        let reference = reference(id);
+        if let (true, Some(bytes)) = (new, max_bytes) {
+            let change = Change { max_bytes: Some(bytes), ..Change::default() };
+            if let Err(error) = apply(id, &change) {
+                // Nobody but us knows it yet; a queue of another size was not asked for.
+                let _ = sys::remove(id);
+                return Err(Error { object: name, ..error });
+            }
+        }
+        Ok(Created { reference, new })
+    }
+
+    fn open(&self, id: &Ident, _: Access) -> Result<Opened> {
+        let id = resolve(id)?;
+        let queue = stat(id)?;
+        let max_bytes = usize::try_from(queue.msg_qbytes).unwrap_or(usize::MAX);
+        Ok(Opened::Channel(Box::new(Queue::new(id, max_bytes))))
+    }
+
+    fn usage(&self, _: &Object) -> Seen<Usage> {
+        // The kernel keeps no count of the processes that wait on a queue.
+        Seen::Skipped
+    }
+
+    fn remove(&self, object: &Object) -> Result<Option<String>> {
+        let id = sysv::id(object, "msgctl")?;
+        let queue = stat(id)?;
+        let row = row(id, &queue);
+        sysv::still(object, &row.perm, row.ctime)?;
+        sys::remove(id)
+            .map_err(|errno| sysv::denied(sysv::failed("msgctl", errno, &object.reference), Some(object)))?;
+        let lost = match row.qnum {
+            0 => None,
+            1 => Some(format!("1 message of {} bytes was in it", row.cbytes)),
+            n => Some(format!("{n} messages of {} bytes together were in it", row.cbytes)),
+        };
+        Ok(lost)
+    }
+
+    fn set(&self, object: &Object, change: &Change) -> Result<()> {
+        let id = sysv::id(object, "msgctl")?;
+        apply(id, change).map_err(|error| match error.call {
+            "msgctl" => sysv::denied(error, Some(object)),
+            _ => error,
+        })
+    }
+
+    fn limits(&self) -> Vec<Limit> {
+        let info = sys::info();
+        let used = |part: fn((u64, u64, u64)) -> u64| match info {
+            Ok(info) => Seen::Is(part(info)),
+            Err(errno) => Seen::hidden("msgctl", errno as i32),
+        };
+        let limit = |name, help, setting, unit, used| Limit {
+            kind: Kind::Msgq,
+            family: Family::Sysv,
+            name,
+            help,
+            limit: sysctl::number(setting).into(),
+            used,
+            unit,
+            setting,
+        };
+        vec![
+            limit(
+                "MSGMNI",
+                "queues in this IPC namespace",
+                "kernel.msgmni",
+                Unit::Objects,
+                used(|(queues, ..)| queues),
+            ),
+            limit("MSGMAX", "bytes of one message", "kernel.msgmax", Unit::Bytes, Seen::Absent),
+            limit("MSGMNB", "bytes that a new queue holds", "kernel.msgmnb", Unit::Bytes, Seen::Absent),
+        ]
+    }
+}
+
+fn apply(id: i32, change: &Change) -> Result<()> {
+    let mut queue = stat(id)?;
+    sysv::change(&mut queue.msg_perm, change);
+    if let Some(bytes) = change.max_bytes {
+        queue.msg_qbytes = bytes;
+    }
+    sys::set(id, &mut queue).map_err(|errno| match (errno, change.max_bytes) {
+        (Errno::EPERM, Some(bytes)) if bytes > sysctl::number("kernel.msgmnb").unwrap_or(u64::MAX) => {
+            Error::new("msgctl-qbytes", errno, reference(id))
+                .because(format!("a queue of {bytes} bytes is not permitted"))
+        }
+        _ => sysv::failed("msgctl", errno, &reference(id)),
+    })
+}
+
+/// What costs further calls: capacity, contents, processes.
+fn details(object: &mut Object, queue: &libc::msqid_ds, needs: Needs) {
+    let Some(id) = object.id() else { return };
+    object.facts.set("max_bytes", Seen::Is(Value::Size(queue.msg_qbytes)));
+    if needs.has(Needs::CONTENTS) {
+        object.facts.set("first_messages", first_messages(id));
+    }
+    if needs.has(Needs::PROCESSES) {
+        let (sender, receiver) = (object.pid("lspid").unwrap_or(0), object.pid("lrpid").unwrap_or(0));
+        let mut processes = Vec::new();
+        if object.time("stime").is_some() {
+            processes.push(process_record("last sender", sender, object.time("stime"), true));
+        }
+        if object.time("rtime").is_some() {
+            processes.push(process_record("last receiver", receiver, object.time("rtime"), true));
+        }
+        object.facts.set("processes", Seen::Is(Value::List(processes)));
+    }
+}
+
+fn first_messages(id: i32) -> Seen<Value> {
+    let mut queue = Queue::new(id, 0);
+    let mut list = Vec::new();
+    for position in 0..SHOWN {
+        let mut text = Vec::new();
+        match queue.peek(position, &mut text) {
+            Ok(Some(tag)) => list.push(message_record(position, tag, &text)),
+            Ok(None) => break,
+            Err(error) => return Seen::hidden("msgrcv", error.errno as i32),
+        }
+    }
+    Seen::Is(Value::List(list))
+}
