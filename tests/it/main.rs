@@ -5,6 +5,8 @@
 mod kit;
 
 mod cmd;
+mod examples;
 mod hostile;
 mod mech;
+mod readme;
 mod surface;
