@@ -1,3 +1,5 @@
 //! A file for each command, named as in `src/cmd`.
 
 mod ls;
+mod sem;
+mod shm;

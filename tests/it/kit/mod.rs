@@ -18,7 +18,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-pub use sys::{in_new_user_namespace, unmount};
+pub use sys::{finish_set, half_made_set, in_new_user_namespace, unmount};
 
 /// Long enough for a slow machine, short enough to see a hang.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -99,6 +99,12 @@ impl Env {
         serde_json::from_str(&self.out(args)).unwrap()
     }
 
+    /// Runs ipcx, which must end with this status and print no result; its standard error.
+    #[track_caller]
+    pub fn fails<S: AsRef<OsStr>>(&self, status: i32, args: impl IntoIterator<Item = S>) -> String {
+        refusal(&mut self.ipcx(args), status)
+    }
+
     /// Starts ipcx and leaves it running.
     pub fn start<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Running {
         Running::start(self.command(args))
@@ -108,6 +114,13 @@ impl Env {
     pub fn has_users(&self) -> bool {
         !in_new_user_namespace()
     }
+}
+
+/// Runs a command, which must end with this status and print no result; its standard error.
+#[track_caller]
+pub fn refusal(command: &mut Command, status: i32) -> String {
+    let output = command.assert().code(status).stdout("").get_output().clone();
+    String::from_utf8(output.stderr).unwrap()
 }
 
 /// A process that is killed when the test is done with it.

@@ -63,6 +63,22 @@ pub fn unmount(target: &str) {
     assert_eq!(done, 0, "umount {target}: {}", std::io::Error::last_os_error());
 }
 
+/// Makes a set as a program does that is between semget(2) and its first semop(2).
+pub fn half_made_set(key: i32, count: i32) -> i32 {
+    // SAFETY: semget takes three numbers.
+    let id = unsafe { libc::semget(key, count, libc::IPC_CREAT | libc::IPC_EXCL | 0o600) };
+    assert!(id >= 0, "semget: {}", std::io::Error::last_os_error());
+    id
+}
+
+/// The first operation on such a set: its first semaphore is 1.
+pub fn finish_set(id: i32) {
+    let mut post = libc::sembuf { sem_num: 0, sem_op: 1, sem_flg: 0 };
+    // SAFETY: `post` is one operation and outlives the call.
+    let done = unsafe { libc::semop(id, &raw mut post, 1) };
+    assert_eq!(done, 0, "semop: {}", std::io::Error::last_os_error());
+}
+
 pub(super) fn kill(pid: u32, signal: i32) {
     // SAFETY: kill takes two numbers.
     unsafe { libc::kill(pid.try_into().unwrap(), signal) };
