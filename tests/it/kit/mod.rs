@@ -186,6 +186,12 @@ impl Running {
         String::from_utf8(line).unwrap()
     }
 
+    /// Waits for its end while its input stays open.
+    #[track_caller]
+    pub fn wait_end(&mut self) {
+        until(&format!("pid {} to end", self.pid), || self.child().try_wait().unwrap().is_some());
+    }
+
     /// Waits for its end and gives all that it wrote and was not read yet. Closes its input.
     #[track_caller]
     pub fn end(mut self) -> Output {

@@ -76,6 +76,7 @@ fn a_signal_ends_it_and_detaches() {
         for (signal, status) in [(libc::SIGTERM, 143), (libc::SIGINT, 130), (libc::SIGHUP, 129)] {
             let mut attach = held(&env, &[reference]);
             attach.signal(signal);
+            attach.wait_end();
             assert_eq!(attach.status().code(), Some(status), "{reference}");
             assert!(!in_use(&env, reference), "{reference}");
         }

@@ -95,6 +95,7 @@ fn a_pipe_that_stays_open_behind_the_end_can_be_interrupted() {
         write.write(b"123");
         write.wait_blocked("pipe_read");
         write.signal(libc::SIGINT);
+        write.wait_end();
         assert_eq!(write.status().code(), Some(130), "{reference}");
         assert_eq!(bytes(&env, reference), b"123\0\0", "{reference}");
     }
@@ -108,10 +109,24 @@ fn an_interruption_while_the_rest_is_counted_is_no_success() {
         write.write(b"12345");
         write.wait_blocked("pipe_read");
         write.signal(libc::SIGINT);
+        write.wait_end();
         let output = write.end();
-        // All that came fits, and nobody knows of more: nothing was left out.
         assert_eq!(output.status.code(), Some(130), "{reference} {output:?}");
         assert_eq!(bytes(&env, reference), b"12345", "{reference}");
+    }
+}
+
+#[test]
+fn an_interrupt_that_ends_its_input_as_well_is_no_success() {
+    let env = Env::new();
+    for reference in each_family(&env, "5") {
+        let mut write = env.start(["shm", "write", reference]);
+        write.write(b"123");
+        write.wait_blocked("pipe_read");
+        // A terminal's ^C goes to the whole pipeline: the end of the input comes with it.
+        write.signal(libc::SIGINT);
+        write.close_stdin();
+        assert_eq!(write.status().code(), Some(130), "{reference}");
     }
 }
 
