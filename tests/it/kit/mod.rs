@@ -18,7 +18,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-pub use sys::{finish_set, half_made_set, in_new_user_namespace, unmount};
+pub use sys::{finish_set, half_made_set, in_new_user_namespace, post_named, unmount};
 
 /// Long enough for a slow machine, short enough to see a hang.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -133,6 +133,13 @@ impl Running {
     pub fn start(mut command: std::process::Command) -> Running {
         let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         Running { pid: child.id(), child: Some(child) }
+    }
+
+    /// Starts a command whose standard input is a terminal; the other side of it is to type on.
+    pub fn on_terminal(mut command: std::process::Command) -> (Running, fs::File) {
+        let (ours, theirs) = sys::terminal();
+        let child = command.stdin(theirs).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        (Running { pid: child.id(), child: Some(child) }, ours)
     }
 
     fn child(&mut self) -> &mut Child {

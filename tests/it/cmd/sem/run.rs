@@ -206,13 +206,14 @@ fn what_is_not_there_is_said_before_the_command() {
 }
 
 #[test]
-fn the_command_gets_the_signals_as_they_were() {
+fn the_command_gets_signals_and_descriptors_as_it_would_without() {
     let env = Env::new();
-    for reference in each_family(&env, "1") {
-        let output = env.ipcx(["sem", "run", "-q", reference, "--", "grep", "Sig[BI]", "/proc/self/status"]).assert();
-        let text = String::from_utf8(output.success().get_output().stdout.clone()).unwrap();
-        for line in text.lines() {
-            assert!(line.ends_with("0000000000000000"), "{reference}: {text}");
+    for script in ["grep Sig[BI] /proc/self/status", "ls /proc/self/fd"] {
+        let plain = env.sh(script).assert().success().get_output().stdout.clone();
+        for reference in super::FAMILIES {
+            env.out(["sem", "create", reference, "--value", "1", "--exist-ok"]);
+            let run = ["sem", "run", "-q", reference, "--", "sh", "-euc", script];
+            env.ipcx(run).assert().success().stdout(plain.clone());
         }
     }
 }

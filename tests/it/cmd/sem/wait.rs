@@ -1,7 +1,7 @@
 //! `sem wait`, `sem post`, `sem zero`.
 
 use super::{FAMILIES, blocked_in, each_family, members, values};
-use crate::kit::{Env, refusal, until};
+use crate::kit::{Env, post_named, refusal, until};
 use crate::skip;
 use std::time::{Duration, Instant};
 
@@ -263,6 +263,31 @@ fn a_semaphore_that_is_not_there_is_status_3() {
         }
     }
     super::assert_nothing_made(&env);
+}
+
+#[test]
+fn a_post_of_another_program_releases_a_blocked_wait() {
+    let env = Env::new();
+    env.out(["sem", "create", "/slots"]);
+    let mut wait = env.start(["sem", "wait", "/slots"]);
+    wait.wait_blocked("futex");
+    post_named("/slots");
+    assert_eq!(wait.status().code(), Some(0));
+    post_named("/slots");
+    assert_eq!(values(&env, "/slots"), [1]);
+}
+
+#[test]
+fn a_set_that_may_be_changed_and_not_read_can_be_posted_to() {
+    let env = Env::new();
+    if !env.has_users() {
+        skip!("needs a second user");
+    }
+    let id = env.out(["sem", "create", "--value", "1", "--mode", "602"]);
+    env.ipcx_as_nobody(["sem", "post", &id]).assert().success();
+    env.ipcx_as_nobody(["sem", "wait", &id, "-n", "2"]).assert().success();
+    refusal(&mut env.ipcx_as_nobody(["sem", "get", &id]), 4);
+    assert_eq!(values(&env, &id), [0]);
 }
 
 #[test]

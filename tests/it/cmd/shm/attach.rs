@@ -1,7 +1,8 @@
-use super::{each_family, shown};
+use super::{bytes, each_family, shown};
 use crate::kit::{Env, Running, refusal, until};
 use crate::skip;
 use std::fs;
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 fn nattch(env: &Env, reference: &str) -> u64 {
@@ -176,4 +177,36 @@ fn what_cannot_be_attached_is_said() {
     assert!(said.contains("0 bytes"), "{said}");
     let said = env.fails(125, ["shm", "attach", "/frames", "--", "true"]);
     assert!(said.contains("0 bytes"), "{said}");
+}
+
+#[test]
+fn on_a_terminal_it_reads_writes_and_tells_until_quit() {
+    let env = Env::new();
+    for reference in each_family(&env, "32") {
+        let (attach, mut terminal) = Running::on_terminal(env.command(["shm", "attach", reference]));
+        terminal.write_all(b"write 4 hello world\nread 4 5\nread 30 3\nnonsense\nstat\nquit\nread 0 1\n").unwrap();
+        let output = attach.end();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{reference}: {said}");
+        let shown = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(shown.lines().count(), 1, "{shown}");
+        assert!(shown.starts_with("00000004  68 65 6c 6c 6f ") && shown.ends_with("|hello|\n"), "{shown}");
+        assert!(said.contains("outside its 32 bytes") && said.contains("commands: read OFFSET LENGTH"), "{said}");
+        assert_eq!(said.matches("is attached at 0x").count(), 2, "{said}");
+        assert!(bytes(&env, reference).starts_with(b"\0\0\0\0hello world\0"), "{reference}");
+    }
+}
+
+#[test]
+fn on_a_terminal_what_is_attached_for_reading_is_not_written_to() {
+    let env = Env::new();
+    for reference in each_family(&env, "8") {
+        let attach = env.command(["shm", "attach", reference, "--read-only"]);
+        let (attach, mut terminal) = Running::on_terminal(attach);
+        terminal.write_all(b"write 0 x\nread 0 1\n\x04").unwrap();
+        let output = attach.end();
+        assert_eq!(output.status.code(), Some(0), "{reference}: {output:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("for reading only"), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stdout).starts_with("00000000  00 "), "{output:?}");
+    }
 }

@@ -163,3 +163,14 @@ fn what_nobody_uses_is_removed_and_named() {
     }
     super::assert_nothing_made(&env);
 }
+
+#[test]
+fn of_several_all_are_tried_and_the_status_is_that_of_the_first_failure() {
+    let env = Env::new();
+    each_family(&env, "3");
+    let mut attach = env.start(["shm", "attach", "0x4d2"]);
+    attach.wait_blocked("pipe_read");
+    env.fails(3, ["shm", "rm", "./data.bin", "/none", "0x4d2", "/frames"]);
+    assert_eq!(super::listed(&env), 1);
+    assert!(!env.path("data.bin").exists());
+}
