@@ -192,7 +192,7 @@ fn a_semaphore_whose_reference_cannot_be_written_is_removed_again() {
 #[test]
 fn a_dev_shm_without_room_is_a_limit_and_leaves_nothing() {
     let env = Env::new();
-    env.sh("mount -o remount,nr_inodes=1 /dev/shm").assert().success();
+    env.sh("mount -t tmpfs -o mode=1777,nr_inodes=1 full /dev/shm").assert().success();
     let said = env.fails(7, ["sem", "create", "/slots"]);
     assert!(said.contains("ENOSPC") && said.contains("/dev/shm is full"), "{said}");
     assert_nothing_made(&env);

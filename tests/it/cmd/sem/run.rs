@@ -177,7 +177,7 @@ fn as_many_run_as_there_are_places() {
         assert_eq!((first.line(), second.line()), ("in".to_owned(), "in".to_owned()), "{reference}");
         let mut third = env.start(hold);
         third.wait_blocked(blocked_in(reference));
-        drop(first.write(b"x\n"));
+        first.write(b"x\n");
         assert_eq!(third.line(), "in", "{reference}");
         drop((second, third));
     }

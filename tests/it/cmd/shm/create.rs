@@ -230,6 +230,10 @@ fn huge_pages_are_there_or_their_number_is_named() {
     let free = free.lines().find_map(|line| line.strip_prefix("HugePages_Free:")).map(str::trim);
     match free {
         None => skip!("this kernel has no huge pages"),
+        _ if !env.has_users() => {
+            let said = env.fails(4, ["shm", "create", "--size", "4K", "--huge"]);
+            assert!(said.contains("EPERM") && said.contains("hint: ") && said.contains("hugetlb_shm_group"), "{said}");
+        }
         Some("0") => {
             let said = env.fails(7, ["shm", "create", "--size", "4K", "--huge"]);
             assert!(said.contains("ENOMEM") && said.contains("hint: vm.nr_hugepages = "), "{said}");
