@@ -57,6 +57,27 @@ fn a_locked_segment_says_so_until_it_is_unlocked() {
 }
 
 #[test]
+fn an_owner_may_lock_what_he_may_not_read_and_locking_is_no_use_of_it() {
+    let env = Env::new();
+    if !env.has_users() {
+        skip!("needs a second user");
+    }
+    env.ipcx_as_nobody(["shm", "create", "0x4d2", "--size", "1", "--mode", "000"]).assert().success();
+    let before = last_use(&env);
+    for verb in ["lock", "unlock"] {
+        env.ipcx_as_nobody(["shm", verb, "0x4d2"]).assert().success();
+    }
+    assert_eq!(last_use(&env), before);
+}
+
+/// What a listing, which attaches nothing, says of the last use.
+fn last_use(env: &Env) -> (serde_json::Value, serde_json::Value) {
+    let document = env.json(["shm", "ls", "--json"]);
+    let object = &document["objects"][0];
+    (object["lpid"].clone(), object["atime"].clone())
+}
+
+#[test]
 fn only_a_system_v_segment_can_be_locked_for_good() {
     let env = Env::new();
     for reference in ["/frames", "./data.bin"] {
