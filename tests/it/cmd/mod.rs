@@ -7,4 +7,6 @@ mod ls;
 mod man;
 mod msgq;
 mod rm;
+mod sem;
+mod shm;
 mod show;

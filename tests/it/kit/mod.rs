@@ -19,7 +19,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-pub use sys::{ftok, in_new_user_namespace, unmount};
+pub use sys::{finish_set, ftok, half_made_set, in_new_user_namespace, post_named, unmount};
 
 /// Long enough for a slow machine, short enough to see a hang.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -100,6 +100,12 @@ impl Env {
         serde_json::from_str(&self.out(args)).unwrap()
     }
 
+    /// Runs ipcx, which must end with this status and print no result; its standard error.
+    #[track_caller]
+    pub fn fails<S: AsRef<OsStr>>(&self, status: i32, args: impl IntoIterator<Item = S>) -> String {
+        refusal(&mut self.ipcx(args), status)
+    }
+
     /// Starts ipcx and leaves it running.
     pub fn start<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Running {
         Running::start(self.command(args))
@@ -109,6 +115,13 @@ impl Env {
     pub fn has_users(&self) -> bool {
         !in_new_user_namespace()
     }
+}
+
+/// Runs a command, which must end with this status and print no result; its standard error.
+#[track_caller]
+pub fn refusal(command: &mut Command, status: i32) -> String {
+    let output = command.assert().code(status).stdout("").get_output().clone();
+    String::from_utf8(output.stderr).unwrap()
 }
 
 /// A process that is killed when the test is done with it.
@@ -121,6 +134,13 @@ impl Running {
     pub fn start(mut command: std::process::Command) -> Running {
         let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         Running { pid: child.id(), child: Some(child) }
+    }
+
+    /// Starts a command whose standard input is a terminal; the other side of it is to type on.
+    pub fn on_terminal(mut command: std::process::Command) -> (Running, fs::File) {
+        let (ours, theirs) = sys::terminal();
+        let child = command.stdin(theirs).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        (Running { pid: child.id(), child: Some(child) }, ours)
     }
 
     fn child(&mut self) -> &mut Child {
@@ -172,6 +192,12 @@ impl Running {
             line.push(byte[0]);
         }
         String::from_utf8(line).unwrap()
+    }
+
+    /// Waits for its end while its input stays open.
+    #[track_caller]
+    pub fn wait_end(&mut self) {
+        until(&format!("pid {} to end", self.pid), || self.child().try_wait().unwrap().is_some());
     }
 
     /// Waits for its end and gives all that it wrote and was not read yet. Closes its input.

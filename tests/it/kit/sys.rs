@@ -3,6 +3,7 @@
 
 use std::ffi::CString;
 use std::fs;
+use std::os::fd::{FromRawFd as _, OwnedFd};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -61,6 +62,46 @@ pub fn unmount(target: &str) {
     // SAFETY: the string ends with NUL.
     let done = unsafe { libc::umount2(at.as_ptr(), libc::MNT_DETACH) };
     assert_eq!(done, 0, "umount {target}: {}", std::io::Error::last_os_error());
+}
+
+/// Makes a set as a program does that is between semget(2) and its first semop(2).
+pub fn half_made_set(key: i32, count: i32) -> i32 {
+    // SAFETY: semget takes three numbers.
+    let id = unsafe { libc::semget(key, count, libc::IPC_CREAT | libc::IPC_EXCL | 0o600) };
+    assert!(id >= 0, "semget: {}", std::io::Error::last_os_error());
+    id
+}
+
+/// The first operation on such a set: its first semaphore is 1.
+pub fn finish_set(id: i32) {
+    let mut post = libc::sembuf { sem_num: 0, sem_op: 1, sem_flg: 0 };
+    // SAFETY: `post` is one operation and outlives the call.
+    let done = unsafe { libc::semop(id, &raw mut post, 1) };
+    assert_eq!(done, 0, "semop: {}", std::io::Error::last_os_error());
+}
+
+/// Posts to a named semaphore as any program does, through the C library.
+pub fn post_named(name: &str) {
+    let name = CString::new(name).unwrap();
+    // SAFETY: the name ends with NUL; the semaphore is used only between its open and its close.
+    unsafe {
+        let semaphore = libc::sem_open(name.as_ptr(), 0);
+        assert!(semaphore != libc::SEM_FAILED, "sem_open: {}", std::io::Error::last_os_error());
+        assert_eq!(libc::sem_post(semaphore), 0);
+        libc::sem_close(semaphore);
+    }
+}
+
+/// A new terminal: our side of it and the one for a program.
+pub(super) fn terminal() -> (fs::File, OwnedFd) {
+    let (mut ours, mut theirs) = (-1, -1);
+    let none = std::ptr::null_mut();
+    // SAFETY: openpty fills two numbers; name, settings and size may be absent.
+    let done =
+        unsafe { libc::openpty(&raw mut ours, &raw mut theirs, none, std::ptr::null_mut(), std::ptr::null_mut()) };
+    assert_eq!(done, 0, "openpty: {}", std::io::Error::last_os_error());
+    // SAFETY: both descriptors were opened just now and belong to nobody else.
+    unsafe { (fs::File::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs)) }
 }
 
 pub(super) fn kill(pid: u32, signal: i32) {
