@@ -91,7 +91,7 @@ impl Segment {
     }
 
     fn remove(&self) -> Result<()> {
-        tools::output(&format!("ipcx shm rm {}", self.name)).map(drop)
+        tools::output(&format!("ipcx --quiet shm rm {}", self.name)).map(drop)
     }
 
     fn renew(&mut self) -> Result<()> {
