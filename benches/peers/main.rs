@@ -1,0 +1,61 @@
+//! ipcx against its peers: what it costs as a ratio to another program, measured in the same run.
+//!
+//! `cargo bench`, `cargo bench -- FILTER`; see benches/README.md.
+
+mod listing;
+mod measure;
+mod memory;
+mod messages;
+mod report;
+mod startup;
+mod sys;
+mod tools;
+
+use report::Report;
+use std::path::Path;
+use std::process::ExitCode;
+use tools::Tools;
+
+/// The fewest pairs whose median says something.
+const PAIRS: usize = 7;
+
+struct Options {
+    strict: bool,
+    pairs: usize,
+    filters: Vec<String>,
+}
+
+fn options() -> anyhow::Result<Options> {
+    let mut options = Options { strict: false, pairs: PAIRS, filters: Vec::new() };
+    let mut args = std::env::args().skip(1);
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            // Cargo adds this one.
+            "--bench" => {}
+            "--strict" => options.strict = true,
+            "--pairs" => {
+                let number = args.next().and_then(|number| number.parse().ok());
+                options.pairs = number.filter(|n| *n > 0).ok_or_else(|| anyhow::anyhow!("--pairs wants a number"))?;
+            }
+            option if option.starts_with('-') => anyhow::bail!("no option {option}; there are --strict and --pairs N"),
+            filter => options.filters.push(filter.to_owned()),
+        }
+    }
+    Ok(options)
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let options = options()?;
+    // Before any thread exists: a user namespace can be entered only then.
+    sys::enter()?;
+    let tools = Tools::build(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/baseline")))?;
+    let mut report = Report::new(options.pairs, options.filters);
+    report.head()?;
+    for group in [startup::run, messages::run, memory::run, listing::run] {
+        // What the last group left, if anything, stays in a namespace that nobody uses any more.
+        sys::new_ipc()?;
+        group(&tools, &mut report)?;
+    }
+    let misses = report.end()?;
+    Ok(if options.strict && misses > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
