@@ -3,7 +3,9 @@
 use crate::args::AnyRefs;
 use crate::cmd::{self, Context, Outcome};
 use crate::ui::Color;
-use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use std::ffi::OsString;
+use std::mem::ManuallyDrop;
 
 /// Inter-process communication from the shell
 ///
@@ -81,6 +83,14 @@ pub enum Command {
     Completions(cmd::completions::CompletionsArgs),
     /// Show the manual
     Man(cmd::man::ManArgs),
+}
+
+/// Reads a command line. The parser is as large as all that is done with its result, so it is left
+/// to the end of the process instead of being taken apart.
+pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    let mut command = ManuallyDrop::new(Cli::command());
+    let mut matches = ManuallyDrop::new(command.try_get_matches_from_mut(args)?);
+    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
 }
 
 /// The whole command line as data, for completions and the manual.

@@ -1,7 +1,6 @@
 //! Exit statuses: the only place with their numbers.
 
 use nix::errno::Errno;
-use std::process::ExitCode;
 
 /// How a command ended. The numbers are a promise to scripts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -76,11 +75,5 @@ impl Status {
             | Errno::EOVERFLOW => Status::Limit,
             _ => Status::Failed,
         }
-    }
-}
-
-impl From<Status> for ExitCode {
-    fn from(status: Status) -> ExitCode {
-        ExitCode::from(status.number())
     }
 }

@@ -19,21 +19,19 @@ mod render;
 mod sys;
 mod ui;
 
-use clap::Parser as _;
 use cmd::Context;
 use std::ffi::OsString;
-use std::process::ExitCode;
 use ui::{Color, Ui};
 
 /// Runs one command line and gives its exit status.
-pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
-    sys::memory::ready();
+pub fn run(args: impl Iterator<Item = OsString>) -> u8 {
+    sys::stdio::ignore_broken_pipes();
     if std::env::var_os("COMPLETE").is_some() {
         clap_complete::CompleteEnv::with_factory(cli::command).complete();
     }
-    let cli = match cli::Cli::try_parse_from(args) {
+    let cli = match cli::parse(args) {
         Ok(cli) => cli,
-        Err(error) => return Ui::new(Color::Auto, false, false).answer(error).into(),
+        Err(error) => return Ui::new(Color::Auto, false, false).answer(error).number(),
     };
     let ui = Ui::new(cli.global.color, cli.global.quiet, cli.global.verbose);
     let mut ctx = Context { ui, command_line: cli::command };
@@ -41,5 +39,5 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
         Ok(status) => status,
         Err(error) => ctx.ui.report(&error),
     };
-    status.into()
+    status.number()
 }

@@ -4,7 +4,6 @@
 
 pub mod file;
 pub mod lease;
-pub mod memory;
 pub mod run;
 pub mod stdio;
 pub mod users;

@@ -10,20 +10,32 @@ use std::sync::atomic::{AtomicU8, Ordering};
 /// Bit N is set when descriptor N was closed when the program started.
 static CLOSED: AtomicU8 = AtomicU8::new(0);
 
-/// Rust's start-up code opens /dev/null on standard descriptors that are closed, and then nobody
-/// can tell output that was thrown away on purpose from output that is lost. The dynamic loader
-/// calls this before.
+/// The dynamic loader calls this before anything else, also before Rust's own start-up code where
+/// there is that: it opens /dev/null on standard descriptors that are closed, and then nobody can
+/// tell output that was thrown away on purpose from output that is lost.
 #[used]
 #[unsafe(link_section = ".init_array")]
 static AT_START: extern "C" fn() = note_closed;
 
 extern "C" fn note_closed() {
     for fd in 0..3u8 {
-        // SAFETY: F_GETFD reads a flag of a descriptor number and touches no memory.
-        if unsafe { libc::fcntl(fd.into(), libc::F_GETFD) } < 0 {
-            CLOSED.fetch_or(1 << fd, Ordering::Relaxed);
+        // SAFETY: F_GETFD reads a flag of a descriptor number and touches no memory; the path ends
+        // with NUL. Of the descriptors below this one all are open, so it is the one that is taken:
+        // no file that we open later becomes our standard output.
+        unsafe {
+            if libc::fcntl(fd.into(), libc::F_GETFD) < 0 {
+                CLOSED.fetch_or(1 << fd, Ordering::Relaxed);
+                libc::open(c"/dev/null".as_ptr(), libc::O_RDWR);
+            }
         }
     }
+}
+
+/// Makes a write to a pipe that nobody reads an error instead of our death. Commands that we run
+/// get the default back.
+pub fn ignore_broken_pipes() {
+    // SAFETY: SIG_IGN runs no code of ours.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
 }
 
 /// Whether descriptor `fd` (0, 1 or 2) was closed when the program started.
@@ -33,7 +45,7 @@ pub fn was_closed(fd: u8) -> bool {
 
 /// Standard output as a descriptor.
 pub fn stdout() -> BorrowedFd<'static> {
-    // SAFETY: descriptor 1 is open from start to end: Rust's start-up opens it when it was closed,
+    // SAFETY: descriptor 1 is open from start to end: `note_closed` opens it when it was closed,
     // and nothing in this program closes it.
     unsafe { BorrowedFd::borrow_raw(1) }
 }
