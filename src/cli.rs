@@ -28,8 +28,9 @@ Examples:
   ipcx limits
 
 Exit status: 0 done, 1 failed, 2 wrong usage, 3 no such object, 4 permission denied,
-5 exists, 6 would block, 7 a limit, 124 timeout, 126 or 127 a command could not be
-executed or found, 128+N ended by signal N."
+5 exists, 6 would block, 7 a limit, 124 timeout, 125 ipcx failed before the command that
+it was to run, 126 that command could not be executed, 127 it was not found, 128+N ended
+by signal N."
 )]
 pub struct Cli {
     #[command(flatten)]

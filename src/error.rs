@@ -81,6 +81,10 @@ impl std::error::Error for Error {}
 
 /// The text of an errno as a clause: "permission denied".
 pub fn describe(errno: Errno) -> String {
+    if errno == Errno::EBADMSG {
+        // Our own: no call that we make gives it.
+        return "it does not have the form that it should have".to_owned();
+    }
     let text = errno.desc();
     let mut chars = text.chars();
     match (chars.next(), chars.clone().next()) {

@@ -84,6 +84,15 @@ static TABLE: &[Hint] = &[
             now("vm.nr_hugepages")
         )
     }),
+    on("shmget-huge", Errno::EINVAL, || {
+        let sizes = std::fs::read_dir("/sys/kernel/mm/hugepages").into_iter().flatten().flatten();
+        let names: Vec<String> = sizes.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        if names.is_empty() {
+            "this kernel has no huge pages (CONFIG_HUGETLBFS)".to_owned()
+        } else {
+            format!("/sys/kernel/mm/hugepages has {}", names.join(", "))
+        }
+    }),
     on("shmget-huge", Errno::EPERM, || {
         format!(
             "huge pages are for members of the group vm.hugetlb_shm_group = {} or CAP_IPC_LOCK",

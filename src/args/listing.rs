@@ -108,7 +108,9 @@ impl OutputArgs {
             let field = columns::named(&[kind], &key)
                 .or_else(|| columns::named(kinds, &key))
                 .ok_or_else(|| unknown(kinds, &key))?;
-            fields.push(field);
+            if !fields.iter().any(|known| std::ptr::eq(*known, field)) {
+                fields.push(field);
+            }
         }
         Ok(fields)
     }

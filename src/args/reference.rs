@@ -21,7 +21,8 @@ pub fn parse(text: &[u8], noun: Option<Kind>) -> Result<ObjectRef, String> {
     let front = slash.and_then(|at| Some((Kind::from_noun(&text[..at])?, &text[at + 1..])));
     match (noun, front) {
         (None, None) => {
-            Err(format!("`{}` does not say its kind; write it in front: shm/…, msgq/… or sem/…", shown.escaped()))
+            let shown = shown.escaped();
+            Err(format!("`{shown}` does not say its kind; write it in front: shm/{shown}, msgq/{shown} or sem/{shown}"))
         }
         (None, Some((kind, rest))) => ident(rest, kind).map(|id| ObjectRef { kind, id }),
         (Some(noun), Some((kind, rest))) if kind == noun => match ident(rest, noun) {

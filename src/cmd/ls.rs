@@ -148,11 +148,24 @@ pub fn say(gaps: &[Gap], ctx: &Context) {
     }
 }
 
-/// One line of `-o help`: kinds may have a column of one name that is another thing in each.
+/// One line of `-o help`.
 struct Column {
     key: &'static str,
     kinds: Vec<&'static str>,
-    help: &'static str,
+    /// What it is, once for each kind in which it is another thing.
+    helps: Vec<&'static str>,
+}
+
+impl Column {
+    fn help(&self) -> String {
+        match &self.helps[..] {
+            [same] => (*same).to_owned(),
+            each => {
+                let each = self.kinds.iter().zip(each).map(|(kind, help)| format!("{kind}: {help}"));
+                each.collect::<Vec<_>>().join("; ")
+            }
+        }
+    }
 }
 
 /// `-o help`.
@@ -160,12 +173,19 @@ fn help(kinds: &[Kind], ctx: &mut Context) -> Outcome {
     let mut rows: Vec<Column> = Vec::new();
     for field in columns::each(kinds) {
         let nouns = field.kinds.iter().filter(|kind| kinds.contains(kind)).map(|kind| kind.noun());
-        match rows.iter_mut().find(|row| (row.key, row.help) == (field.key, field.help)) {
-            Some(row) => row.kinds.extend(nouns),
-            None => rows.push(Column { key: field.key, kinds: nouns.collect(), help: field.help }),
+        match rows.iter_mut().find(|row| row.key == field.key) {
+            Some(row) => {
+                row.kinds.extend(nouns);
+                row.helps.push(field.help);
+            }
+            None => rows.push(Column { key: field.key, kinds: nouns.collect(), helps: vec![field.help] }),
         }
     }
-    rows.sort_by_key(|row| columns::all(kinds).iter().position(|field| field.key == row.key));
+    for row in &mut rows {
+        if row.helps.iter().all(|help| *help == row.helps[0]) {
+            row.helps.truncate(1);
+        }
+    }
     let column = |key, get| Field::<Column> {
         key,
         help: "",
@@ -178,7 +198,7 @@ fn help(kinds: &[Kind], ctx: &mut Context) -> Outcome {
     let fields = [
         column("column", |column, _| Seen::Is(Value::Word(column.key))),
         column("kinds", |column, _| Seen::Is(Value::Phrase(column.kinds.join(",")))),
-        column("help", |column, _| Seen::Is(Value::Word(column.help))),
+        column("help", |column, _| Seen::Is(Value::Phrase(column.help()))),
     ];
     let fields: Vec<_> = fields.iter().collect();
     let layout = Layout { headings: true, width: None, color: ctx.ui.color };

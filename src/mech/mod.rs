@@ -57,6 +57,11 @@ pub trait Mechanism: Sync {
     fn remove(&self, object: &Object) -> Result<Option<String>>;
     /// Changes the live object.
     fn set(&self, object: &Object, change: &Change) -> Result<()>;
+    /// Keeps an object in memory, or lets it be swapped again.
+    fn lock(&self, object: &Object, _locked: bool) -> Result<()> {
+        let cause = "only System V segments can be locked for good; another lock ends with its process";
+        Err(unsupported(&object.reference, cause, ""))
+    }
     /// The limits that bound this mechanism, with their use.
     fn limits(&self) -> Vec<Limit>;
 }
@@ -203,8 +208,6 @@ pub trait Region {
     fn resize(&mut self, size: u64) -> Result<()>;
     /// Where it is mapped into this process.
     fn address(&mut self) -> Result<usize>;
-    /// Keeps it in memory, or lets it be swapped again.
-    fn lock(&mut self, locked: bool) -> Result<()>;
 }
 
 /// One operation on one semaphore, as in struct sembuf.

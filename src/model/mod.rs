@@ -12,6 +12,6 @@ pub use field::{Align, Field, IDENTITY, Needs, fact};
 pub use kind::{Family, Kind};
 pub use object::{Facts, Fingerprint, Object};
 pub use reference::{Ident, ObjectRef};
-pub use text::{Escaped, Text, is_unsafe};
+pub use text::{Escaped, Text, harmless, is_unsafe};
 pub use value::{Gap, Reason, Seen, Value};
 pub use wait::Wait;

@@ -94,6 +94,19 @@ fn escape(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
     Ok(())
 }
 
+/// Text of our own that may quote what nobody has escaped: as [`Escaped`], but for the backslash, which
+/// stands in front of what was escaped before.
+pub fn harmless(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut safe, c| {
+        if is_unsafe(c) {
+            safe.push_str(&Escaped(c.encode_utf8(&mut [0; 4]).as_bytes()).to_string());
+        } else {
+            safe.push(c);
+        }
+        safe
+    })
+}
+
 /// Characters that move the cursor, change the direction of text, or show nothing at all.
 pub fn is_unsafe(c: char) -> bool {
     c.is_control()

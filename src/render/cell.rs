@@ -163,7 +163,6 @@ pub fn raw_cell(into: &mut String, value: &Seen<Value>, times: TimeFormat, now: 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Reason;
 
     fn shown(value: Value) -> String {
         Style { bytes: false, times: TimeFormat::Relative, now: 1_000_000 }.text(&Seen::Is(value))

@@ -137,13 +137,13 @@ impl Formatter for Careful {
     fn write_string_fragment<W: ?Sized + Write>(&mut self, into: &mut W, fragment: &str) -> io::Result<()> {
         let mut plain = 0;
         for (at, c) in fragment.char_indices().filter(|(_, c)| is_unsafe(*c)) {
-            into.write_all(fragment[plain..at].as_bytes())?;
+            into.write_all(&fragment.as_bytes()[plain..at])?;
             plain = at + c.len_utf8();
             for unit in c.encode_utf16(&mut [0; 2]) {
                 write!(into, "\\u{unit:04x}")?;
             }
         }
-        into.write_all(fragment[plain..].as_bytes())
+        into.write_all(&fragment.as_bytes()[plain..])
     }
 }
 

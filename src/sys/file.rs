@@ -63,12 +63,14 @@ pub fn create(path: &Path, mode: u32, fill: impl Fn(&OwnedFd) -> nix::Result<()>
     }
 }
 
-/// Moves up to `length` bytes from one descriptor to another inside the kernel, from `offset` of
-/// `from`: sendfile(2). EINVAL where it cannot.
-pub fn send(to: impl AsFd, from: impl AsFd, offset: u64, length: usize) -> nix::Result<usize> {
-    let mut at = libc::off_t::try_from(offset).map_err(|_| Errno::EOVERFLOW)?;
-    // SAFETY: `at` is a valid place for the offset and outlives the call; both descriptors are open.
-    let sent = unsafe { libc::sendfile(to.as_fd().as_raw_fd(), from.as_fd().as_raw_fd(), &mut at, length) };
+/// Moves up to `length` bytes from one descriptor to another inside the kernel: sendfile(2). They come
+/// from `offset` of `from`, or without one from where it stands. EINVAL where the kernel cannot.
+pub fn send(to: impl AsFd, from: impl AsFd, offset: Option<u64>, length: usize) -> nix::Result<usize> {
+    let mut at = libc::off_t::try_from(offset.unwrap_or(0)).map_err(|_| Errno::EOVERFLOW)?;
+    let at = if offset.is_some() { &raw mut at } else { std::ptr::null_mut() };
+    // SAFETY: `at` is null or a valid place for the offset that outlives the call; both descriptors
+    // are open.
+    let sent = unsafe { libc::sendfile(to.as_fd().as_raw_fd(), from.as_fd().as_raw_fd(), at, length) };
     Errno::result(sent).map(isize::unsigned_abs)
 }
 

@@ -3,6 +3,7 @@
 
 use super::file::errno;
 use super::waiter::{self, Waiter};
+use crate::model::Wait;
 use nix::errno::Errno;
 use std::ffi::OsString;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
@@ -52,12 +53,12 @@ pub fn wait(child: &mut Child, waiter: &Waiter) -> nix::Result<ExitStatus> {
     }
 }
 
-/// Ends a child that has had its time, as timeout(1) does, and waits for it.
+/// Ends a child that has had its time, as timeout(1) does, and waits for it; further signals reach it.
 pub fn terminate(child: &mut Child) -> nix::Result<()> {
     let pid = libc::pid_t::try_from(child.id()).map_err(|_| Errno::ECHILD)?;
     // SAFETY: kill takes two numbers; the child is ours and not yet reaped.
     Errno::result(unsafe { libc::kill(pid, libc::SIGTERM) })?;
-    child.wait().map(drop).map_err(|error| errno(&error))
+    wait(child, &Waiter::new(Wait::Forever)).map(drop)
 }
 
 /// Runs a command that reads `input` and waits for its end; an error if it failed.

@@ -7,7 +7,7 @@ pub use out::Out;
 use crate::error::{Error, ResultLost, StdoutFailed};
 use crate::exit::Status;
 use crate::hint;
-use crate::model::Escaped;
+use crate::model::{Escaped, harmless};
 use crate::sys::{stdio, waiter};
 use anstream::{AutoStream, ColorChoice};
 use clap::ValueEnum;
@@ -67,13 +67,13 @@ impl Ui {
     /// Something the user should know that is not the result.
     pub fn note(&self, text: impl fmt::Display) {
         if !self.quiet {
-            self.line(format_args!("ipcx: {text}"));
+            self.line(format_args!("ipcx: {}", harmless(&text.to_string())));
         }
     }
 
     /// Something the user should know about what is lost or not promised; `--quiet` keeps it.
     pub fn warn(&self, text: impl fmt::Display) {
-        let word = "warning:";
+        let (word, text) = ("warning:", harmless(&text.to_string()));
         if self.color_err {
             self.line(format_args!("ipcx: {} {text}", word.yellow()));
         } else {
@@ -84,7 +84,7 @@ impl Ui {
     /// Something that only `--verbose` shows.
     pub fn detail(&self, text: impl fmt::Display) {
         if self.verbose {
-            self.line(format_args!("ipcx: {text}"));
+            self.line(format_args!("ipcx: {}", harmless(&text.to_string())));
         }
     }
 
@@ -133,6 +133,7 @@ impl Ui {
     }
 
     fn error_line(&self, text: &str) {
+        let text = harmless(text);
         if self.color_err {
             self.line(format_args!("{} {text}", "ipcx:".red().bold()));
         } else {
@@ -141,6 +142,7 @@ impl Ui {
     }
 
     fn hint_line(&self, text: &str) {
+        let text = harmless(text);
         if self.color_err {
             self.line(format_args!("{} {text}", "hint:".cyan()));
         } else {

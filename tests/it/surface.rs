@@ -101,7 +101,10 @@ fn assert_without(floor: &str, words: &[&str], allowed: &[&str]) {
 fn unsafe_code_stands_in_sys_alone() {
     let mut wrong = Vec::new();
     for (path, text) in sources("") {
-        let place = path.starts_with("src/sys") || (path.starts_with("src/mech") && path.ends_with("sys.rs"));
+        // The entry has an attribute that is called so, and no unsafe code.
+        let place = path == Path::new("src/main.rs")
+            || path.starts_with("src/sys")
+            || (path.starts_with("src/mech") && path.ends_with("sys.rs"));
         for (number, line) in code(&text) {
             let mut words = line.split(|c: char| !c.is_alphanumeric() && c != '_');
             if !place && words.any(|word| word == "unsafe" || word == "unsafe_code") {

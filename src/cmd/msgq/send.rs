@@ -24,6 +24,7 @@ const LONGEST: usize = 1 << 28;
 Examples:
   ipcx msgq send $q 'first job' 'second job'
   ipcx msgq send $q --type 2 reply
+  ipcx msgq send $q -- -5                 a message that begins with a dash
   ipcx msgq send /jobs --priority 9 urgent --timeout 2s
   find . -print0 | ipcx msgq send $q --null
   seq 1000000 | ipcx msgq send key/1234 --lines

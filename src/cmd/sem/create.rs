@@ -27,11 +27,15 @@ pub struct CreateArgs {
     count: Option<u16>,
 
     /// Their values, one for all or one for each
-    #[arg(long, value_name = "V[,V…]", value_delimiter = ',', default_value = "0")]
+    #[arg(long, value_name = "V[,V…]", value_delimiter = ',', default_value = "0", value_parser = value)]
     value: Vec<u32>,
 
     #[command(flatten)]
     options: CreateOptions,
+}
+
+fn value(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| format!("`{}` is no value of a semaphore", crate::model::Escaped(text.as_bytes())))
 }
 
 pub fn run(args: &CreateArgs, ctx: &mut Context) -> Outcome {

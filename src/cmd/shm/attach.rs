@@ -10,7 +10,7 @@ use crate::mech::{Access, Region};
 use crate::model::{Needs, ObjectRef, Wait};
 use crate::render::hexdump::{self, WIDTH};
 use crate::sys::stdio;
-use crate::sys::waiter::{Stop, Waiter};
+use crate::sys::waiter::{self, Stop, Waiter};
 use clap::Args;
 use nix::errno::Errno;
 use std::ffi::OsString;
@@ -62,7 +62,7 @@ pub fn run(args: &AttachArgs, ctx: &mut Context) -> Outcome {
     let mut buffer = [0; 4096];
     while !stdio::was_closed(0) {
         let got = match waiter.run(|| stdio::read(stdio::stdin(), &mut buffer)) {
-            Ok(0) => break,
+            Ok(0) if waiter::caught().is_none() => break,
             Ok(got) => got,
             Err(Stop::TimedOut) => return Ok(Status::TimedOut),
             Err(Stop::Signal(signal)) => return Ok(Status::Signal(signal)),

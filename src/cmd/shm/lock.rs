@@ -1,10 +1,12 @@
 //! `ipcx shm lock` and `ipcx shm unlock`.
 
 use crate::args::ShmRef;
-use crate::cmd::{Outcome, verbs};
+use crate::cmd::Outcome;
 use crate::error::Doing as _;
 use crate::exit::Status;
-use crate::mech::Access;
+use crate::inventory;
+use crate::mech;
+use crate::model::Needs;
 use clap::Args;
 
 #[derive(Args, Debug)]
@@ -37,7 +39,7 @@ pub fn unlock(args: &UnlockArgs) -> Outcome {
 }
 
 fn set(target: &ShmRef, locked: bool, act: &'static str) -> Outcome {
-    let mut region = verbs::open(&target.reference, Access::Read, act)?.region();
-    region.lock(locked).doing(act)?;
+    let object = inventory::find(&target.reference, Needs::SCAN).doing(act)?;
+    mech::of(&target.reference).lock(&object, locked).doing(act)?;
     Ok(Status::Done)
 }

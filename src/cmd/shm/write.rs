@@ -6,8 +6,9 @@ use crate::cmd::{Outcome, verbs};
 use crate::error::{Doing as _, Error};
 use crate::exit::Status;
 use crate::mech::{Access, Region};
-use crate::model::{ObjectRef, Text, Wait};
-use crate::sys::waiter::{Stop, Waiter};
+use crate::model::{Text, Wait};
+use crate::render::text::count;
+use crate::sys::waiter::{self, Stop, Waiter};
 use crate::sys::{file, stdio};
 use clap::Args;
 use nix::errno::Errno;
@@ -31,8 +32,8 @@ Examples:
   head -c 100 /dev/urandom | ipcx shm write key/1234
 
 What does not fit is refused before a byte is written, if its length is known: a text or a
-regular file. From a pipe it writes up to the end, says how much was left out, and ends
-with status 7.")]
+regular file. From a pipe it writes until the pipe or the segment ends, then waits for the
+end of the pipe to say how much was left out, with status 7.")]
 pub struct WriteArgs {
     #[command(flatten)]
     target: ShmRef,
@@ -58,7 +59,8 @@ pub fn run(args: &WriteArgs) -> Outcome {
         if length <= room {
             return Ok(());
         }
-        let cause = format!("{length} bytes do not fit into the {room} from offset {offset}; nothing was written");
+        let length = count(length, "byte", "bytes");
+        let cause = format!("{length} cannot go into the {room} from offset {offset}; nothing was written");
         Err(Error::refused(reference, Status::Limit, cause).doing(ACT))
     };
     if let Some(data) = &args.data {
@@ -83,8 +85,8 @@ pub fn run(args: &WriteArgs) -> Outcome {
     if let Some(length) = file::left(from) {
         fits(length)?;
     }
-    let written = stream(&mut *region, reference, offset, room, from)?;
-    match left_out(from, room - written)? {
+    let written = stream(&mut *region, offset, room, from)?;
+    match left_out(from, room - written, written)? {
         None => Ok(Status::Done),
         Some(more) => {
             let cause = format!("{more} did not fit and were left out; the first {written} were written");
@@ -94,13 +96,7 @@ pub fn run(args: &WriteArgs) -> Outcome {
 }
 
 /// Moves bytes until the end of the input or of the region; how many.
-fn stream(
-    region: &mut dyn Region,
-    reference: &ObjectRef,
-    offset: u64,
-    room: u64,
-    from: BorrowedFd<'_>,
-) -> anyhow::Result<u64> {
+fn stream(region: &mut dyn Region, offset: u64, room: u64, from: BorrowedFd<'_>) -> anyhow::Result<u64> {
     let waiter = Waiter::new(Wait::Forever);
     let mut done = 0;
     while done < room {
@@ -117,18 +113,21 @@ fn stream(
             return Err(error.doing(ACT));
         }
         match got {
-            Ok(0) => break,
+            // A signal may have ended the input as well; then it is no end.
+            Ok(0) if waiter::caught().is_none() => break,
             Ok(got) => done += got as u64,
             Err(Stop::Errno(Errno::EAGAIN)) => stdio::wait_readable(from).map_err(input)?,
             Err(Stop::Errno(errno)) => return Err(input(errno)),
-            Err(Stop::Signal(signal)) => {
-                let cause = format!("interrupted after {done} bytes");
-                return Err(Error::refused(reference, Status::Signal(signal), cause).doing(ACT));
-            }
+            Err(Stop::Signal(signal)) => return Err(interrupted(signal, done)),
             Err(Stop::TimedOut) => break,
         }
     }
     Ok(done)
+}
+
+fn interrupted(signal: i32, done: u64) -> anyhow::Error {
+    let cause = format!("interrupted after {}", count(done, "byte", "bytes"));
+    Error::refused("", Status::Signal(signal), cause).into()
 }
 
 fn input(errno: Errno) -> anyhow::Error {
@@ -136,7 +135,7 @@ fn input(errno: Errno) -> anyhow::Error {
 }
 
 /// What is left of the input once the region is full, in words.
-fn left_out(from: BorrowedFd<'_>, room: u64) -> anyhow::Result<Option<String>> {
+fn left_out(from: BorrowedFd<'_>, room: u64, written: u64) -> anyhow::Result<Option<String>> {
     if room > 0 {
         return Ok(None);
     }
@@ -145,10 +144,11 @@ fn left_out(from: BorrowedFd<'_>, room: u64) -> anyhow::Result<Option<String>> {
     let mut more = 0;
     while more < COUNTED {
         match waiter.run(|| stdio::read(from, &mut buffer)) {
-            Ok(0) => return Ok((more > 0).then(|| format!("{more} bytes"))),
+            Ok(0) if waiter::caught().is_none() => return Ok((more > 0).then(|| count(more, "byte", "bytes"))),
             Ok(got) => more += got as u64,
             Err(Stop::Errno(errno)) => return Err(input(errno)),
-            Err(_) => break,
+            Err(Stop::Signal(signal)) => return Err(interrupted(signal, written)),
+            Err(Stop::TimedOut) => break,
         }
     }
     Ok(Some(format!("at least {more} bytes")))

@@ -1,23 +1,18 @@
 //! A region that is a file: POSIX shared memory lies in /dev/shm, any other file where it is named.
-//!
-//! Bytes are moved with pread(2), pwrite(2) and sendfile(2): a file that somebody truncates
-//! meanwhile is an error or an early end there, where a mapping would be SIGBUS.
 
+use super::bytes::FileBytes;
 use super::sys::Memory;
 use crate::error::{Error, Result};
 use crate::exit::Status;
-use crate::mech::{Access, Change, Created, Region, Spec, What, devshm, unsupported};
+use crate::mech::{Access, Change, Created, Region, Spec, What, devshm};
 use crate::model::{Family, Ident, Kind, Needs, Object, ObjectRef, Seen, Text, Value};
-use crate::sys::file;
+use crate::sys::{file, waiter};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::{FileStat, fstat};
 use nix::unistd::ftruncate;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
-
-/// How much is moved in one system call.
-const CHUNK: usize = 1 << 20;
 
 /// What the two families of file-backed memory need to know of an object.
 pub(super) struct Place<'a> {
@@ -124,7 +119,15 @@ impl Place<'_> {
             }
             Err(errno) => {
                 let call = if self.family == Family::Posix { "shm_open" } else { "open" };
-                Err(devshm::failed(call, errno, &self.reference))
+                let error = devshm::failed(call, errno, &self.reference);
+                Err(match errno {
+                    // What is to be made need not exist; what it is to lie in must.
+                    Errno::ENOENT | Errno::ENOTDIR => {
+                        let parent = devshm::shown(self.path.parent().unwrap_or(self.path));
+                        error.because(format!("there is no directory {parent}")).with_status(Status::Failed)
+                    }
+                    _ => error,
+                })
             }
         }
     }
@@ -134,10 +137,9 @@ impl Place<'_> {
         let (fd, _) = self.open(flags)?;
         Ok(Mapped {
             reference: self.reference.clone(),
-            fd,
+            bytes: FileBytes::new(fd),
             read_only: access == Access::Read,
             memory: None,
-            buffer: Vec::new(),
         })
     }
 
@@ -154,108 +156,64 @@ pub(super) fn reference(id: &Ident) -> Result<(ObjectRef, &Text)> {
     }
 }
 
-/// Copies up to `size` bytes of a file to the start of a new one.
+/// Copies up to `size` bytes of a file to the start of a new one. A signal that ends the input as
+/// well, such as ^C on a pipeline, is EINTR and no end.
 fn copy(content: &std::fs::File, to: &OwnedFd, size: u64) -> nix::Result<()> {
-    let mut buffer = vec![0; CHUNK];
+    let mut bytes = FileBytes::new(to.try_clone().map_err(|error| file::errno(&error))?);
     let mut done = 0;
     while done < size {
-        let room = usize::try_from(size - done).unwrap_or(CHUNK).min(CHUNK);
-        match crate::sys::stdio::read(content, &mut buffer[..room]) {
+        let room = usize::try_from(size - done).unwrap_or(usize::MAX);
+        match bytes.fill(done, room, content.as_fd())? {
             Ok(0) => break,
-            Ok(got) => {
-                write_all_at(to, &buffer[..got], done)?;
-                done += got as u64;
-            }
-            Err(Errno::EINTR) if crate::sys::waiter::caught().is_none() => {}
+            Ok(got) => done += got as u64,
+            Err(Errno::EINTR) if waiter::caught().is_none() => {}
             Err(errno) => return Err(errno),
         }
     }
-    Ok(())
-}
-
-fn write_all_at(fd: &OwnedFd, mut bytes: &[u8], mut offset: u64) -> nix::Result<()> {
-    while !bytes.is_empty() {
-        let at = i64::try_from(offset).map_err(|_| Errno::EFBIG)?;
-        match nix::sys::uio::pwrite(fd, bytes, at) {
-            Ok(0) => return Err(Errno::EIO),
-            Ok(put) => {
-                bytes = &bytes[put..];
-                offset += put as u64;
-            }
-            Err(Errno::EINTR) if crate::sys::waiter::caught().is_none() => {}
-            Err(errno) => return Err(errno),
-        }
-    }
-    Ok(())
+    if waiter::caught().is_some() { Err(Errno::EINTR) } else { Ok(()) }
 }
 
 /// An open file that is used as shared memory.
 pub(super) struct Mapped {
     reference: ObjectRef,
-    fd: OwnedFd,
+    bytes: FileBytes,
     read_only: bool,
     /// Mapped only when somebody asks for an address.
     memory: Option<Memory>,
-    buffer: Vec<u8>,
 }
 
 impl Mapped {
     fn fail(&self, call: &'static str, errno: Errno) -> Error {
-        devshm::failed(call, errno, &self.reference)
+        let error = devshm::failed(call, errno, &self.reference);
+        if errno == Errno::EIO { error.because("it was truncated while it was used") } else { error }
     }
 }
 
 impl Region for Mapped {
     fn size(&self) -> Result<u64> {
-        let stat = fstat(&self.fd).map_err(|errno| self.fail("fstat", errno))?;
+        let stat = fstat(&self.bytes.fd).map_err(|errno| self.fail("fstat", errno))?;
         Ok(u64::try_from(stat.st_size).unwrap_or(0))
     }
 
     fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<()> {
-        let mut done = 0;
-        while done < into.len() {
-            let at = i64::try_from(offset + done as u64).map_err(|_| self.fail("pread", Errno::EOVERFLOW))?;
-            match nix::sys::uio::pread(&self.fd, &mut into[done..], at) {
-                Ok(0) => return Err(self.fail("pread", Errno::UnknownErrno).because("it was truncated while we read")),
-                Ok(got) => done += got,
-                Err(Errno::EINTR) => {}
-                Err(errno) => return Err(self.fail("pread", errno)),
-            }
-        }
-        Ok(())
+        self.bytes.read_at(offset, into).map_err(|errno| self.fail("pread", errno))
     }
 
     fn write_at(&mut self, offset: u64, from: &[u8]) -> Result<()> {
-        write_all_at(&self.fd, from, offset).map_err(|errno| self.fail("pwrite", errno))
+        self.bytes.write_at(offset, from).map_err(|errno| self.fail("pwrite", errno))
     }
 
     fn pour(&self, offset: u64, length: usize, to: BorrowedFd<'_>) -> Result<nix::Result<usize>> {
-        match file::send(to, &self.fd, offset, length) {
-            // A descriptor that sendfile cannot write to, such as one opened to append.
-            Err(Errno::EINVAL | Errno::ENOSYS) => {
-                let mut buffer = vec![0; length.min(CHUNK)];
-                self.read_at(offset, &mut buffer)?;
-                Ok(nix::unistd::write(to, &buffer))
-            }
-            Ok(0) => Err(self.fail("sendfile", Errno::UnknownErrno).because("it was truncated while we read")),
-            sent => Ok(sent),
-        }
+        self.bytes.pour(offset, length, to).map_err(|errno| self.fail("pread", errno))
     }
 
     fn fill(&mut self, offset: u64, length: usize, from: BorrowedFd<'_>) -> Result<nix::Result<usize>> {
-        let length = length.min(CHUNK);
-        self.buffer.resize(CHUNK, 0);
-        let got = match nix::unistd::read(from, &mut self.buffer[..length]) {
-            Ok(got) => got,
-            Err(errno) => return Ok(Err(errno)),
-        };
-        write_all_at(&self.fd, &self.buffer[..got], offset).map_err(|errno| self.fail("pwrite", errno))?;
-        Ok(Ok(got))
+        self.bytes.fill(offset, length, from).map_err(|errno| self.fail("pwrite", errno))
     }
 
     fn resize(&mut self, size: u64) -> Result<()> {
         let length = i64::try_from(size).map_err(|_| self.fail("ftruncate", Errno::EFBIG))?;
-        ftruncate(&self.fd, length).map_err(|errno| self.fail("ftruncate", errno))
+        ftruncate(&self.bytes.fd, length).map_err(|errno| self.fail("ftruncate", errno))
     }
 
     fn address(&mut self) -> Result<usize> {
@@ -265,17 +223,9 @@ impl Region for Mapped {
                 return Err(Error::refused(&self.reference, Status::Failed, "it has 0 bytes; nothing can be mapped"));
             }
             let memory =
-                Memory::map(self.fd.as_fd(), size, self.read_only).map_err(|errno| self.fail("mmap", errno))?;
+                Memory::map(self.bytes.fd.as_fd(), size, self.read_only).map_err(|errno| self.fail("mmap", errno))?;
             self.memory = Some(memory);
         }
         Ok(self.memory.as_ref().map_or(0, Memory::address))
-    }
-
-    fn lock(&mut self, _: bool) -> Result<()> {
-        Err(unsupported(
-            &self.reference,
-            "only System V segments can be locked for good; a lock on a mapping ends with its process",
-            "",
-        ))
     }
 }

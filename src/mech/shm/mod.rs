@@ -1,5 +1,6 @@
 //! Shared memory: shmget(2), shm_open(3) and mapped files.
 
+mod bytes;
 pub mod fields;
 pub mod file;
 mod mapped;

@@ -3,8 +3,10 @@
 
 use crate::mech::sysv;
 use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd as _, BorrowedFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 use std::ptr;
 
 /// IPC_STAT by index and without permission, Linux 4.17 (include/uapi/linux/shm.h).
@@ -136,16 +138,27 @@ impl Memory {
 
     /// Makes the pages of a range present in one call instead of one fault each, where the kernel
     /// knows how (Linux 5.14).
-    pub(super) fn populate(&self, offset: usize, length: usize) {
-        const MADV_POPULATE_WRITE: libc::c_int = 23;
-        let page = usize::try_from(procfs::page_size()).unwrap_or(4096);
-        let (start, end) = (offset / page * page, (offset + length).div_ceil(page) * page);
-        if end <= self.length.div_ceil(page) * page {
+    pub(super) fn populate(&self, offset: usize, length: usize, to_write: bool) {
+        let advice = if to_write { libc::MADV_POPULATE_WRITE } else { libc::MADV_POPULATE_READ };
+        let (start, end) = (offset / page() * page(), (offset + length).next_multiple_of(page()));
+        if end <= self.length.next_multiple_of(page()) {
             // SAFETY: the range is part of the mapping, rounded to whole pages of it; the advice
             // changes no contents.
-            unsafe { libc::madvise(self.start.add(start).cast(), end - start, MADV_POPULATE_WRITE) };
+            unsafe { libc::madvise(self.start.add(start).cast(), end - start, advice) };
         }
     }
+
+    /// The file behind the mapping, by proc_pid_map_files(5): EPERM without CAP_CHECKPOINT_RESTORE.
+    pub(super) fn file(&self, read_only: bool) -> nix::Result<OwnedFd> {
+        let (start, end) = (self.start.addr(), self.start.addr() + self.length.next_multiple_of(page()));
+        let path = format!("/proc/self/map_files/{start:x}-{end:x}");
+        let access = if read_only { OFlag::O_RDONLY } else { OFlag::O_RDWR };
+        open(path.as_str(), access | OFlag::O_CLOEXEC, Mode::empty())
+    }
+}
+
+fn page() -> usize {
+    usize::try_from(procfs::page_size()).unwrap_or(4096)
 }
 
 impl Drop for Memory {

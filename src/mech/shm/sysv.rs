@@ -1,5 +1,6 @@
 //! System V shared memory, svipc(7).
 
+use super::bytes::FileBytes;
 use super::sys::{self, Memory};
 use crate::error::{Error, Result};
 use crate::exit::Status;
@@ -9,6 +10,7 @@ use crate::mech::{
 };
 use crate::model::{Family, Ident, Kind, Needs, Object, ObjectRef, Seen, Value};
 use crate::proc::{sysctl, sysvipc};
+use crate::sys::waiter;
 use nix::errno::Errno;
 use std::os::fd::{AsFd as _, BorrowedFd};
 
@@ -17,6 +19,8 @@ pub struct SysvShm;
 /// The kernel's flags above the permission bits (include/linux/shm.h).
 const SHM_DEST: u32 = 0o1000;
 const SHM_LOCKED: u32 = 0o2000;
+/// How much is moved at once.
+const CHUNK: usize = 1 << 21;
 
 fn reference(id: i32) -> ObjectRef {
     sysv::reference(Kind::Shm, id)
@@ -146,13 +150,16 @@ impl Mechanism for SysvShm {
                 }
                 Ok(Created { reference: reference(id), new: false })
             }
+            Err(Errno::EINVAL) if *size == 0 => {
+                Err(Error::refused(name, Status::Limit, "a System V segment has at least 1 byte"))
+            }
             Err(errno @ Errno::EINVAL) => {
-                let cause = if *size == 0 {
-                    "a System V segment has at least 1 byte".to_owned()
-                } else {
-                    format!("a segment of {size} bytes is not permitted")
+                let cause = format!("a segment of {size} bytes is not permitted");
+                let error = match huge {
+                    None => Error::new("shmget", errno, name).because(cause),
+                    Some(_) => Error::new("shmget-huge", errno, name).because("there are no huge pages of that size"),
                 };
-                Err(Error::new("shmget", errno, &name).because(cause).with_status(Status::Limit))
+                Err(error.with_status(Status::Limit))
             }
             Err(errno) => Err(Error::new(if huge.is_some() { "shmget-huge" } else { "shmget" }, errno, &name)),
         }
@@ -161,11 +168,9 @@ impl Mechanism for SysvShm {
     fn open(&self, id: &Ident, access: Access) -> Result<Opened> {
         let id = resolve(id)?;
         let size = stat(id)?.shm_segsz;
-        let memory = Memory::attach(id, size, access == Access::Read).map_err(|errno| {
-            let error = sysv::failed("shmat", errno, &reference(id));
-            if errno == Errno::EACCES { denied(error, id) } else { error }
-        })?;
-        Ok(Opened::Region(Box::new(Segment { id, reference: reference(id), size, memory })))
+        let segment = Segment::attach(id, size, access == Access::Read)
+            .map_err(|error| if error.errno == Errno::EACCES { denied(error, id) } else { error })?;
+        Ok(Opened::Region(Box::new(segment)))
     }
 
     fn usage(&self, object: &Object) -> Seen<Usage> {
@@ -192,6 +197,15 @@ impl Mechanism for SysvShm {
         let mut segment = stat(id)?;
         sysv::change(&mut segment.shm_perm, change);
         sys::set(id, &mut segment).map_err(|errno| sysv::set_failed("shmctl", errno, object))
+    }
+
+    fn lock(&self, object: &Object, locked: bool) -> Result<()> {
+        let id = sysv::id(object, "shmctl")?;
+        let command = if locked { libc::SHM_LOCK } else { libc::SHM_UNLOCK };
+        sys::command(id, command).map_err(|errno| {
+            let error = sysv::failed("shmctl-lock", errno, &object.reference);
+            if matches!(errno, Errno::EPERM | Errno::EACCES) { sysv::denied(error, Some(object)) } else { error }
+        })
     }
 
     fn limits(&self) -> Vec<Limit> {
@@ -249,18 +263,21 @@ fn denied(error: Error, id: i32) -> Error {
     sysv::denied(error, object.as_ref())
 }
 
-/// Fills a new segment from a file, then gives it the mode that was asked for.
+/// Fills a new segment from a file, then gives it the mode that was asked for. A signal that ends
+/// the input as well, such as ^C on a pipeline, is EINTR and no end.
 fn fill(id: i32, content: &std::fs::File, size: u64, mode: u32) -> Result<()> {
-    let length = usize::try_from(size).map_err(|_| Error::new("shmat", Errno::ENOMEM, reference(id)))?;
-    let memory = Memory::attach(id, length, false).map_err(|errno| Error::new("shmat", errno, reference(id)))?;
-    let mut at = 0;
-    while at < length {
-        match memory.read_from(at, length - at, content.as_fd()) {
+    let mut new = Segment::attach(id, at(size), false)?;
+    let mut done = 0;
+    while done < size {
+        match new.fill(done, at(size - done), content.as_fd())? {
             Ok(0) => break,
-            Ok(got) => at += got,
-            Err(Errno::EINTR) if crate::sys::waiter::caught().is_none() => {}
+            Ok(got) => done += got as u64,
+            Err(Errno::EINTR) if waiter::caught().is_none() => {}
             Err(errno) => return Err(Error::new("read", errno, reference(id))),
         }
+    }
+    if waiter::caught().is_some() {
+        return Err(Error::new("read", Errno::EINTR, reference(id)));
     }
     let mut segment = stat(id)?;
     sysv::change(&mut segment.shm_perm, &Change { mode: Some(mode), ..Change::default() });
@@ -301,10 +318,23 @@ fn first_bytes(object: &Object) -> Seen<Value> {
 
 /// An attached segment. It is detached when this is dropped.
 struct Segment {
-    id: i32,
     reference: ObjectRef,
     size: usize,
     memory: Memory,
+    /// The file that the kernel keeps the segment in, where we may open it: its pages are filled
+    /// without a fault for each.
+    file: Option<FileBytes>,
+    /// Up to where pages were made present for writing.
+    populated: usize,
+}
+
+impl Segment {
+    fn attach(id: i32, size: usize, read_only: bool) -> Result<Segment> {
+        let memory =
+            Memory::attach(id, size, read_only).map_err(|errno| sysv::failed("shmat", errno, &reference(id)))?;
+        let file = memory.file(read_only).ok().map(FileBytes::new);
+        Ok(Segment { reference: reference(id), size, memory, file, populated: 0 })
+    }
 }
 
 fn at(offset: u64) -> usize {
@@ -328,12 +358,26 @@ impl Region for Segment {
     }
 
     fn pour(&self, offset: u64, length: usize, to: BorrowedFd<'_>) -> Result<nix::Result<usize>> {
+        if let Some(file) = &self.file {
+            return file.pour(offset, length, to).map_err(|errno| Error::new("read", errno, &self.reference));
+        }
+        let length = length.min(CHUNK);
+        self.memory.populate(at(offset), length, false);
         Ok(self.memory.write_to(at(offset), length, to))
     }
 
     fn fill(&mut self, offset: u64, length: usize, from: BorrowedFd<'_>) -> Result<nix::Result<usize>> {
-        self.memory.populate(at(offset), length);
-        Ok(self.memory.read_from(at(offset), length, from))
+        if let Some(file) = &mut self.file {
+            return file.fill(offset, length, from).map_err(|errno| Error::new("write", errno, &self.reference));
+        }
+        let (start, length) = (at(offset), length.min(CHUNK));
+        // A pipe gives a little at a time; its pages are made present a chunk at a time.
+        if start + length > self.populated {
+            let end = (start.max(self.populated) + CHUNK).min(self.size);
+            self.memory.populate(start, end - start, true);
+            self.populated = end;
+        }
+        Ok(self.memory.read_from(start, length, from))
     }
 
     fn resize(&mut self, _: u64) -> Result<()> {
@@ -346,13 +390,5 @@ impl Region for Segment {
 
     fn address(&mut self) -> Result<usize> {
         Ok(self.memory.address())
-    }
-
-    fn lock(&mut self, locked: bool) -> Result<()> {
-        let command = if locked { libc::SHM_LOCK } else { libc::SHM_UNLOCK };
-        sys::command(self.id, command).map_err(|errno| {
-            let error = sysv::failed("shmctl-lock", errno, &self.reference);
-            if matches!(errno, Errno::EPERM | Errno::EACCES) { denied(error, self.id) } else { error }
-        })
     }
 }

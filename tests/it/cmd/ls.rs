@@ -253,7 +253,9 @@ fn every_column_of_the_help_can_be_shown_and_sorted_by_and_is_a_key_of_json() {
     let document = env.json(["ls", "--json", "-o", &all]);
     for object in document["objects"].as_array().unwrap() {
         let keys: Vec<&str> = object.as_object().unwrap().keys().map(String::as_str).collect();
-        assert!(columns.iter().all(|column| keys.contains(column)), "{object:#}");
+        // To look into a System V segment it would have to be attached, which a listing does not do.
+        let untouched = |column: &str| column == "first_bytes" && object["family"] == "sysv";
+        assert!(columns.iter().all(|column| keys.contains(column) || untouched(column)), "{object:#}");
     }
     for column in columns {
         env.out(["ls", "--sort", column, "-o", column]);

@@ -55,7 +55,7 @@ fn a_segment_is_shown_with_its_first_bytes() {
     env.out(["shm", "write", "0", "hello, world"]);
     env.out(["shm", "write", "/frames", "abc"]);
     env.out(["shm", "write", "./file", "12345"]);
-    let segment = shown(&env, "shm/0");
+    let segment = env.json(["show", "--attach", "--json", "shm/0"])["objects"][0].clone();
     assert_eq!(segment["size"], 5000);
     assert_eq!(segment["first_bytes"][0]["text"], "hello, world....");
     assert!(segment["first_bytes"][0]["hex"].as_str().unwrap().starts_with("68656c6c6f"), "{segment:#}");
@@ -231,7 +231,7 @@ fn what_may_not_be_read_is_shown_as_unknown_with_its_reason() {
     env.out(["msgq", "send", "0", "secret"]);
     env.out(["shm", "create", "--size", "10"]);
     env.out(["sem", "create", "--value", "3"]);
-    let output = env.ipcx_as_nobody(["show", "msgq/0", "shm/0", "sem/0", "--json"]).output().unwrap();
+    let output = env.ipcx_as_nobody(["show", "msgq/0", "shm/0", "sem/0", "--attach", "--json"]).output().unwrap();
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(refs(&document["objects"]), ["msgq/0", "shm/0", "sem/0"], "shown with what is known");
     assert_eq!(by_ref(&document["objects"], "msgq/0")["messages"], 1);

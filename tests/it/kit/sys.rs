@@ -28,9 +28,9 @@ extern "C" fn enter_user_namespace() {
             return;
         }
         if libc::unshare(libc::CLONE_NEWUSER) == 0 {
-            let _ = fs::write("/proc/self/setgroups", "deny");
-            let _ = fs::write("/proc/self/uid_map", format!("0 {uid} 1"));
-            let _ = fs::write("/proc/self/gid_map", format!("0 {gid} 1"));
+            drop(fs::write("/proc/self/setgroups", "deny"));
+            drop(fs::write("/proc/self/uid_map", format!("0 {uid} 1")));
+            drop(fs::write("/proc/self/gid_map", format!("0 {gid} 1")));
             IN_USER_NAMESPACE.store(true, Ordering::Relaxed);
         }
     }

@@ -10,22 +10,18 @@ use crate::mech::{
     replaced, unsupported,
 };
 use crate::model::{Family, Fingerprint, Gap, Ident, Kind, Needs, Object, ObjectRef, Reason, Seen, Text, Value};
-use crate::proc::sysctl;
+use crate::proc::{mounts, sysctl};
 use crate::sys::lease;
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{FileStat, Mode, fchmod, fstat, fstatat};
-use nix::sys::statfs::statfs;
 use queue::Queue;
 use std::ffi::{CStr, CString};
 use std::os::fd::OwnedFd;
 
 pub struct PosixMsgq;
 
-/// MQUEUE_MAGIC, ipc/mqueue.c.
-const MQUEUE_MAGIC: i64 = 0x1980_0202;
-const MOUNT_POINT: &str = "/dev/mqueue";
 /// What the kernel charges for each message besides its text: struct msg_msg and the tree's leaf.
 pub const MESSAGE_OVERHEAD: u64 = 96;
 
@@ -79,7 +75,7 @@ fn failed(call: &'static str, errno: Errno, reference: &ObjectRef) -> Error {
 }
 
 /// The queues of our IPC namespace as a directory: without a mount point where we may, else by way
-/// of /dev/mqueue if that is one.
+/// of wherever the file system is mounted.
 fn directory() -> std::result::Result<OwnedFd, Gap> {
     let unmounted = match sys::mqueue_directory() {
         Ok(directory) => return Ok(directory),
@@ -98,19 +94,14 @@ fn directory() -> std::result::Result<OwnedFd, Gap> {
             "this kernel has no POSIX message queues (CONFIG_POSIX_MQUEUE)".to_owned(),
         ));
     }
-    let mounted = statfs(MOUNT_POINT).is_ok_and(|fs| fs.filesystem_type().0 == MQUEUE_MAGIC);
-    if !mounted {
-        return Err(gap(
-            "fsopen",
-            unmounted,
-            format!(
-                "could not look: no mqueue file system is mounted on {MOUNT_POINT}, and looking without one needs CAP_SYS_ADMIN"
-            ),
-        ));
-    }
+    let Some(mounted) = mounts::of_type(b"mqueue").into_iter().next() else {
+        let note = "could not look: no mqueue file system is mounted (root can: mount -t mqueue none /dev/mqueue), and looking \
+                    without one needs CAP_SYS_ADMIN";
+        return Err(gap("fsopen", unmounted, note.to_owned()));
+    };
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    nix::fcntl::open(MOUNT_POINT, flags, Mode::empty())
-        .map_err(|errno| gap("open", errno, format!("could not look into {MOUNT_POINT}")))
+    nix::fcntl::open(&mounted, flags, Mode::empty())
+        .map_err(|errno| gap("open", errno, format!("could not look into {}", devshm::shown(&mounted))))
 }
 
 /// What a file of the mqueue file system says of its queue.

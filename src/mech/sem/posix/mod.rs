@@ -111,6 +111,11 @@ fn locate(name: &Text) -> Result<(PathBuf, Layout, FileStat)> {
                     return Err(Error::refused(reference(name), Status::Failed, cause));
                 }
             }
+            Ok(stat) if layout == Layout::Glibc && usize::try_from(stat.st_size).is_ok_and(|size| size > LENGTH) => {
+                let cause =
+                    format!("{} is no semaphore but shared memory of {} bytes", devshm::shown(&path), stat.st_size);
+                return Err(Error::refused(reference(name), Status::Failed, cause));
+            }
             Ok(stat) if layout == Layout::Glibc || usize::try_from(stat.st_size) == Ok(LENGTH) => {
                 return Ok((path, layout, stat));
             }

@@ -30,9 +30,16 @@ impl Named {
         }
     }
 
+    /// Gives `amount` or, where the value would be too high, nothing.
     fn posts(&self, amount: u16) -> Result<()> {
-        for _ in 0..amount {
-            self.semaphore.post().map_err(|errno| self.fail(Stop::Errno(errno), "sem_post"))?;
+        for given in 0..amount {
+            if let Err(errno) = self.semaphore.post() {
+                // Whoever took one of them meanwhile keeps it.
+                for _ in 0..given {
+                    let _ = self.semaphore.try_wait();
+                }
+                return Err(self.fail(Stop::Errno(errno), "sem_post"));
+            }
         }
         Ok(())
     }

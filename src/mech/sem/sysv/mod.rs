@@ -211,11 +211,10 @@ impl Mechanism for SysvSem {
 }
 
 fn too_many(count: usize, object: &str) -> Error {
-    let cause = if count == 0 {
-        "a set has at least one semaphore".to_owned()
-    } else {
-        format!("a set of {count} semaphores is not permitted")
-    };
+    if count == 0 {
+        return Error::refused(object, Status::Limit, "a set has at least one semaphore");
+    }
+    let cause = format!("a set of {count} semaphores is not permitted");
     Error::new("semget", Errno::EINVAL, object).because(cause).with_status(Status::Limit)
 }
 

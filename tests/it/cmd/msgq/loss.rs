@@ -20,9 +20,14 @@ fn a_message_that_could_not_be_written_goes_back_into_the_queue() {
             for how in ["", "--raw", "-0", "--hex", "--json", "-n 2", "--all", "--follow"] {
                 send(&env, &queue, &["a", "b"]);
                 let failed = env.sh(&format!("ipcx msgq recv {queue} {how} {output}")).assert().code(1);
-                failed.stderr(says("put back").and(says("standard output")));
                 let mut left = drain(&env, &queue);
-                left.sort();
+                if output == ">&-" {
+                    // Known before anything is taken: not even the order changes.
+                    failed.stderr(says("standard output").and(says("put back").not()));
+                } else {
+                    failed.stderr(says("put back").and(says("standard output")));
+                    left.sort();
+                }
                 assert_eq!(left, ["a", "b"], "{queue} {how} {output}");
             }
         }

@@ -84,7 +84,7 @@ fn an_unreadable_object_is_listed_with_what_is_known_of_it() {
         if reference == "./data.bin" {
             continue;
         }
-        let output = env.ipcx_as_nobody(["shm", "show", "--json", reference]).assert().success();
+        let output = env.ipcx_as_nobody(["shm", "show", "--attach", "--json", reference]).assert().success();
         let document: serde_json::Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
         let object = &document["objects"][0];
         assert_eq!((&object["size"], &object["user"]), (&5.into(), &"root".into()), "{object}");
