@@ -86,12 +86,34 @@ pub enum Command {
     Man(cmd::man::ManArgs),
 }
 
-/// Reads a command line. The parser is as large as all that is done with its result, so it is left
-/// to the end of the process instead of being taken apart.
+/// Reads a command line.
 pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Cli, clap::Error> {
-    let mut command = ManuallyDrop::new(Cli::command());
+    let args: Vec<OsString> = args.collect();
+    // Whatever is wrong is said by the whole parser, which knows all there is.
+    let branch = branch(&args).and_then(|branch| read(branch, &args).ok());
+    branch.map_or_else(|| read(Cli::command(), &args), Ok)
+}
+
+/// The parser is as large as all that is done with its result, so it is left to the end of the
+/// process instead of being taken apart.
+fn read(command: clap::Command, args: &[OsString]) -> Result<Cli, clap::Error> {
+    let mut command = ManuallyDrop::new(command);
     let mut matches = ManuallyDrop::new(command.try_get_matches_from_mut(args)?);
     Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+}
+
+/// The parser of the one verb under a noun that a command line begins with. To build those of all
+/// others costs more than most verbs do.
+fn branch(args: &[OsString]) -> Option<clap::Command> {
+    let (noun, verb) = (args.get(1)?.to_str()?, args.get(2)?.to_str()?);
+    let (noun, verbs): (_, fn(clap::Command) -> clap::Command) = match noun {
+        "shm" => ("shm", cmd::shm::ShmCommand::augment_subcommands),
+        "msgq" => ("msgq", cmd::msgq::MsgqCommand::augment_subcommands),
+        "sem" => ("sem", cmd::sem::SemCommand::augment_subcommands),
+        _ => return None,
+    };
+    let verb = verbs(clap::Command::new(noun)).find_subcommand(verb)?.clone();
+    Some(Global::augment_args(clap::Command::new("ipcx")).subcommand(clap::Command::new(noun).subcommand(verb)))
 }
 
 /// The whole command line as data, for completions and the manual.
