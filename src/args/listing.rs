@@ -5,6 +5,7 @@ use crate::model::{Field, Kind};
 use crate::render::{Style, TimeFormat};
 use crate::sys::users;
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use std::ffi::OsStr;
 
@@ -114,6 +115,12 @@ impl OutputArgs {
         }
         Ok(fields)
     }
+}
+
+/// A value parser for the kinds that a command is to look at.
+pub fn kinds() -> impl TypedValueParser<Value = Kind> {
+    PossibleValuesParser::new(Kind::ALL.iter().map(|kind| kind.noun()))
+        .map(|noun| Kind::from_noun(noun.as_bytes()).unwrap_or(Kind::Shm))
 }
 
 fn unknown(kinds: &[Kind], key: &str) -> String {

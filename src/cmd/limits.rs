@@ -1,12 +1,12 @@
 //! `ipcx limits`: every limit, how much of it is used, and what sets it.
 
 use super::{Context, Outcome};
+use crate::args::listing::kinds;
 use crate::exit::Status;
 use crate::mech::{self, Limit, Unit};
 use crate::model::{Align, Field, Kind, Needs, Seen, Value};
 use crate::render::{self, Document, Layout};
 use clap::Args;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -46,11 +46,6 @@ pub struct LimitsArgs {
     /// Sizes in bytes
     #[arg(short, long)]
     bytes: bool,
-}
-
-fn kinds() -> impl TypedValueParser<Value = Kind> {
-    PossibleValuesParser::new(Kind::ALL.iter().map(|kind| kind.noun()))
-        .map(|noun| Kind::from_noun(noun.as_bytes()).unwrap_or(Kind::Shm))
 }
 
 fn percent(text: &str) -> Result<f64, String> {

@@ -2,12 +2,12 @@
 
 use super::{Context, Outcome, usage};
 use crate::args::ListArgs;
+use crate::args::listing::kinds;
 use crate::exit::Status;
 use crate::inventory::{self, columns};
 use crate::model::{Align, Field, Gap, Kind, Needs, Seen, Value};
 use crate::render::{self, Document, Layout};
 use clap::Args;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use nix::errno::Errno;
 
 #[derive(Args, Debug)]
@@ -27,11 +27,6 @@ pub struct LsArgs {
 
     #[command(flatten)]
     list: ListArgs,
-}
-
-fn kinds() -> impl TypedValueParser<Value = Kind> {
-    PossibleValuesParser::new(Kind::ALL.iter().map(|kind| kind.noun()))
-        .map(|noun| Kind::from_noun(noun.as_bytes()).unwrap_or(Kind::Shm))
 }
 
 #[derive(Args, Debug)]

@@ -67,8 +67,32 @@ impl<T> Field<T> {
     }
 }
 
+impl Field {
+    /// A column of facts that a mechanism records, with numbers under each other.
+    pub const fn number(
+        kinds: &'static [Kind],
+        key: &'static str,
+        help: &'static str,
+        needs: Needs,
+        default: bool,
+    ) -> Field {
+        Field { key, help, kinds, needs, default, align: Align::Right, get: fact }
+    }
+
+    /// A column of facts that a mechanism records, of words or times.
+    pub const fn word(
+        kinds: &'static [Kind],
+        key: &'static str,
+        help: &'static str,
+        needs: Needs,
+        default: bool,
+    ) -> Field {
+        Field { align: Align::Left, ..Field::number(kinds, key, help, needs, default) }
+    }
+}
+
 /// The getter of a field that a mechanism recorded as a fact.
-pub fn fact(object: &Object, key: &'static str) -> Seen<Value> {
+fn fact(object: &Object, key: &'static str) -> Seen<Value> {
     object.facts.get(key).cloned().unwrap_or(Seen::Absent)
 }
 

@@ -8,7 +8,7 @@ mod text;
 mod value;
 mod wait;
 
-pub use field::{Align, Field, IDENTITY, Needs, fact};
+pub use field::{Align, Field, IDENTITY, Needs};
 pub use kind::{Family, Kind};
 pub use object::{Facts, Fingerprint, Object};
 pub use reference::{Ident, ObjectRef};

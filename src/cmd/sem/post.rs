@@ -1,5 +1,6 @@
 //! `ipcx sem post`.
 
+use super::spec::Part;
 use crate::args::SemRef;
 use crate::cmd::{Outcome, verbs};
 use crate::error::Doing as _;
@@ -18,17 +19,12 @@ pub struct PostArgs {
     #[command(flatten)]
     target: SemRef,
 
-    /// Which semaphore of the set
-    #[arg(short, long, value_name = "INDEX", default_value_t = 0)]
-    index: u16,
-
-    /// How much to give
-    #[arg(short = 'n', long, value_name = "AMOUNT", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
-    count: u16,
+    #[command(flatten)]
+    part: Part,
 }
 
 pub fn run(args: &PostArgs) -> Outcome {
     let mut counter = verbs::open(&args.target.reference, Access::Both, ACT)?.counter();
-    counter.post(args.index, args.count).doing(ACT)?;
+    counter.post(args.part.index, args.part.amount).doing(ACT)?;
     Ok(Status::Done)
 }

@@ -1,5 +1,6 @@
 //! `ipcx sem run`: a lock, or one of several places, around a command.
 
+use super::spec::Part;
 use crate::args::{SemRef, WaitArgs};
 use crate::cmd::{Context, Outcome, verbs};
 use crate::error::Doing as _;
@@ -25,13 +26,8 @@ pub struct RunArgs {
     #[command(flatten)]
     target: SemRef,
 
-    /// Which semaphore of the set
-    #[arg(short, long, value_name = "INDEX", default_value_t = 0)]
-    index: u16,
-
-    /// How much to take
-    #[arg(short = 'n', long, value_name = "AMOUNT", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=32767))]
-    count: u16,
+    #[command(flatten)]
+    part: Part,
 
     #[command(flatten)]
     wait: WaitArgs,
@@ -48,8 +44,8 @@ pub fn run(args: &RunArgs, ctx: &mut Context) -> Outcome {
         return beside(args, &mut *counter, waiter, ctx);
     }
     // An amount is at most 32767 here.
-    let amount = -i16::try_from(args.count).unwrap_or(i16::MAX);
-    let take = Op { index: args.index, amount, undo: true, nowait: false };
+    let amount = -i16::try_from(args.part.amount).unwrap_or(i16::MAX);
+    let take = Op { index: args.part.index, amount, undo: true, nowait: false };
     counter.operate(&[take], &waiter).doing(ACT).map_err(verbs::before_command)?;
     drop(waiter);
     Err(verbs::become_command(&args.command))
@@ -58,7 +54,7 @@ pub fn run(args: &RunArgs, ctx: &mut Context) -> Outcome {
 /// Runs the command as a child and gives back afterwards.
 fn beside(args: &RunArgs, counter: &mut dyn Counter, waiter: Waiter, ctx: &mut Context) -> Outcome {
     ctx.ui.note("a POSIX semaphore is given back by ipcx alone: killed by -9 it could not; a System V set has undo");
-    counter.wait(args.index, args.count, &waiter).doing(ACT).map_err(verbs::before_command)?;
+    counter.wait(args.part.index, args.part.amount, &waiter).doing(ACT).map_err(verbs::before_command)?;
     drop(waiter);
     // The deadline was for taking; the command may run as long as it likes.
     let waiter = Waiter::new(crate::model::Wait::Forever);
@@ -66,6 +62,6 @@ fn beside(args: &RunArgs, counter: &mut dyn Counter, waiter: Waiter, ctx: &mut C
         Some(signal) => Ok(crate::exit::Status::Signal(signal)),
         None => verbs::run_command(&args.command, &waiter),
     };
-    counter.post(args.index, args.count).doing("cannot give back")?;
+    counter.post(args.part.index, args.part.amount).doing("cannot give back")?;
     ended
 }

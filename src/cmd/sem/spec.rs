@@ -1,6 +1,20 @@
 //! `I[-J]=…` and `all=…`: which semaphores of a set, and what about them.
 
 use crate::mech::Op;
+use clap::Args;
+
+// How much of one semaphore. (A doc comment here would become the help of every command with it.)
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Part {
+    /// Which semaphore of the set
+    #[arg(short, long, value_name = "INDEX", default_value_t = 0)]
+    pub index: u16,
+
+    /// How much
+    #[arg(short = 'n', long = "count", value_name = "AMOUNT", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=32767))]
+    pub amount: u16,
+}
 
 /// Some semaphores of a set.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,5 +1,6 @@
 //! `ipcx sem wait`.
 
+use super::spec::Part;
 use crate::args::{SemRef, WaitArgs};
 use crate::cmd::{Outcome, verbs};
 use crate::error::Doing as _;
@@ -24,13 +25,8 @@ pub struct WaitCommand {
     #[command(flatten)]
     target: SemRef,
 
-    /// Which semaphore of the set
-    #[arg(short, long, value_name = "INDEX", default_value_t = 0)]
-    index: u16,
-
-    /// How much to take
-    #[arg(short = 'n', long, value_name = "AMOUNT", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
-    count: u16,
+    #[command(flatten)]
+    part: Part,
 
     #[command(flatten)]
     wait: WaitArgs,
@@ -38,8 +34,8 @@ pub struct WaitCommand {
 
 pub fn run(args: &WaitCommand) -> Outcome {
     let mut counter = verbs::open(&args.target.reference, Access::Both, ACT)?.counter();
-    counter.check(args.index).doing(ACT)?;
+    counter.check(args.part.index).doing(ACT)?;
     let waiter = Waiter::new(args.wait.wait());
-    counter.wait(args.index, args.count, &waiter).doing(ACT)?;
+    counter.wait(args.part.index, args.part.amount, &waiter).doing(ACT)?;
     Ok(Status::Done)
 }

@@ -1,6 +1,6 @@
 //! `ipcx shm dump`.
 
-use super::range;
+use super::{RangeArgs, range};
 use crate::args::{ShmRef, units};
 use crate::cmd::{Context, Outcome, verbs};
 use crate::error::{Doing as _, Error};
@@ -32,13 +32,8 @@ pub struct DumpArgs {
     #[command(flatten)]
     target: ShmRef,
 
-    /// Where to begin, in bytes
-    #[arg(long, value_name = "N", default_value = "0", value_parser = units::size)]
-    offset: u64,
-
-    /// How many bytes; to the end without it
-    #[arg(long, value_name = "N", value_parser = units::size)]
-    length: Option<u64>,
+    #[command(flatten)]
+    range: RangeArgs,
 
     /// Look again every second, or this often
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "1s", value_parser = units::duration)]
@@ -48,7 +43,7 @@ pub struct DumpArgs {
 pub fn run(args: &DumpArgs, ctx: &mut Context) -> Outcome {
     let reference = &args.target.reference;
     let region = verbs::open(reference, Access::Read, ACT)?.region();
-    let (offset, length) = range(&*region, reference, args.offset, args.length).doing(ACT)?;
+    let (offset, length) = range(&*region, reference, args.range.offset, args.range.length).doing(ACT)?;
     let Some(every) = args.watch else {
         dump(&*region, offset, length, ctx)?;
         return Ok(Status::Done);

@@ -10,12 +10,12 @@ mod set;
 mod write;
 
 use super::{Context, Outcome, ls, rm, show};
-use crate::args::ShmRefs;
+use crate::args::{ShmRefs, units};
 use crate::error::{Error, Result};
 use crate::exit::Status;
 use crate::mech::Region;
 use crate::model::{Kind, ObjectRef};
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
 #[derive(Subcommand, Debug)]
 #[command(
@@ -69,6 +69,18 @@ pub fn run(command: &ShmCommand, ctx: &mut Context) -> Outcome {
         ShmCommand::Show(args) => show::run(args, ctx),
         ShmCommand::Rm(args) => rm::run(args, ctx),
     }
+}
+
+// Which bytes. (A doc comment here would become the help of every command with it.)
+#[derive(Args, Clone, Copy, Debug)]
+struct RangeArgs {
+    /// Where to begin, in bytes
+    #[arg(long, value_name = "N", default_value = "0", value_parser = units::size)]
+    offset: u64,
+
+    /// How many bytes; to the end without it
+    #[arg(long, value_name = "N", value_parser = units::size)]
+    length: Option<u64>,
 }
 
 /// The range that was asked for, when it lies inside the region: (offset, length).

@@ -1,7 +1,7 @@
 //! `ipcx shm read`.
 
-use super::range;
-use crate::args::{ShmRef, units};
+use super::{RangeArgs, range};
+use crate::args::ShmRef;
 use crate::cmd::{Context, Outcome, verbs};
 use crate::error::Doing as _;
 use crate::exit::Status;
@@ -22,19 +22,14 @@ pub struct ReadArgs {
     #[command(flatten)]
     target: ShmRef,
 
-    /// Where to begin, in bytes
-    #[arg(long, value_name = "N", default_value = "0", value_parser = units::size)]
-    offset: u64,
-
-    /// How many bytes; to the end without it
-    #[arg(long, value_name = "N", value_parser = units::size)]
-    length: Option<u64>,
+    #[command(flatten)]
+    range: RangeArgs,
 }
 
 pub fn run(args: &ReadArgs, ctx: &mut Context) -> Outcome {
     let reference = &args.target.reference;
     let region = verbs::open(reference, Access::Read, ACT)?.region();
-    let (mut offset, mut left) = range(&*region, reference, args.offset, args.length).doing(ACT)?;
+    let (mut offset, mut left) = range(&*region, reference, args.range.offset, args.range.length).doing(ACT)?;
     while left > 0 {
         let length = usize::try_from(left.min(CHUNK)).unwrap_or(usize::MAX);
         let mut failed = None;
