@@ -3,10 +3,11 @@
 use super::spec::Part;
 use crate::args::{SemRef, WaitArgs};
 use crate::cmd::{Context, Outcome, verbs};
-use crate::error::Doing as _;
+use crate::error::{Doing as _, Error};
 use crate::mech::{Access, Counter, Op};
 use crate::sys::waiter::{self, Waiter};
 use clap::Args;
+use nix::errno::Errno;
 use std::ffi::OsString;
 
 const ACT: &str = "cannot take";
@@ -43,9 +44,11 @@ pub fn run(args: &RunArgs, ctx: &mut Context) -> Outcome {
     if !counter.undoes() {
         return beside(args, &mut *counter, waiter, ctx);
     }
-    // An amount is at most 32767 here.
-    let amount = -i16::try_from(args.part.amount).unwrap_or(i16::MAX);
-    let take = Op { index: args.part.index, amount, undo: true, nowait: false };
+    let amount = i16::try_from(args.part.amount).map_err(|_| {
+        let cause = format!("{} is over 32767 (SEMVMX)", args.part.amount);
+        Error::new("semop", Errno::ERANGE, &args.target.reference).because(cause).doing(ACT)
+    })?;
+    let take = Op { index: args.part.index, amount: -amount, undo: true, nowait: false };
     counter.operate(&[take], &waiter).doing(ACT).map_err(verbs::before_command)?;
     drop(waiter);
     Err(verbs::become_command(&args.command))

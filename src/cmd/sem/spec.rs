@@ -12,7 +12,7 @@ pub struct Part {
 
     /// How much
     #[arg(short = 'n', long = "count", value_name = "AMOUNT", default_value_t = 1)]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..=32767))]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     pub amount: u16,
 }
 
