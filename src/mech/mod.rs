@@ -202,7 +202,7 @@ pub trait Region {
     fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<()>;
     fn write_at(&mut self, offset: u64, from: &[u8]) -> Result<()>;
     /// Moves bytes from the region to a descriptor; how many, or the errno of the descriptor's side.
-    fn pour(&self, offset: u64, length: usize, to: BorrowedFd<'_>) -> Result<nix::Result<usize>>;
+    fn pour(&mut self, offset: u64, length: usize, to: BorrowedFd<'_>) -> Result<nix::Result<usize>>;
     /// Moves bytes from a descriptor to the region; 0 at its end.
     fn fill(&mut self, offset: u64, length: usize, from: BorrowedFd<'_>) -> Result<nix::Result<usize>>;
     fn resize(&mut self, size: u64) -> Result<()>;

@@ -3,7 +3,8 @@
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open};
-use nix::sys::stat::{FileStat, Mode, fstat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
+use nix::unistd::{Whence, lseek};
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -74,12 +75,18 @@ pub fn send(to: impl AsFd, from: impl AsFd, offset: Option<u64>, length: usize) 
     Errno::result(sent).map(isize::unsigned_abs)
 }
 
+/// Whether a descriptor is that of a regular file.
+pub fn is_regular(fd: impl AsFd) -> bool {
+    fstat(&fd).is_ok_and(|stat| SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG)
+}
+
 /// How many bytes are left to read of a regular file; `None` for anything else.
 pub fn left(fd: impl AsFd) -> Option<u64> {
-    let stat = fstat(&fd).ok()?;
-    let regular = nix::sys::stat::SFlag::from_bits_truncate(stat.st_mode) & nix::sys::stat::SFlag::S_IFMT
-        == nix::sys::stat::SFlag::S_IFREG;
-    let at = regular.then(|| nix::unistd::lseek(&fd, 0, nix::unistd::Whence::SeekCur).ok()).flatten()?;
+    let fd = fd.as_fd();
+    if !is_regular(fd) {
+        return None;
+    }
+    let (stat, at) = (fstat(fd).ok()?, lseek(fd, 0, Whence::SeekCur).ok()?);
     // /proc and /sys call their files regular and empty.
     u64::try_from(stat.st_size - at).ok().filter(|_| stat.st_size > 0)
 }

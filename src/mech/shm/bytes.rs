@@ -6,7 +6,7 @@
 use crate::sys::{file, waiter};
 use nix::errno::Errno;
 use nix::sys::uio::{pread, pwrite};
-use nix::unistd::{Whence, lseek, read, write};
+use nix::unistd::{Whence, lseek, read};
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 /// How much is moved in one system call.
@@ -55,17 +55,19 @@ impl FileBytes {
         Ok(())
     }
 
-    /// Moves bytes of the file to a descriptor. EIO when the file has none there.
-    pub(super) fn pour(&self, offset: u64, length: usize, to: BorrowedFd<'_>) -> Moved {
+    /// Moves bytes of the file to a regular file; EIO when the file has none there.
+    ///
+    /// Not to a pipe or a socket: they would hold the pages themselves, and what a reader gets would
+    /// change with them, even after whoever called us has let go of a lock.
+    pub(super) fn pour(&self, offset: u64, length: usize, to: BorrowedFd<'_>) -> Option<Moved> {
+        if !file::is_regular(to) {
+            return None;
+        }
         match file::send(to, &self.fd, Some(offset), length) {
-            // A descriptor that sendfile cannot write to, such as one that was opened to append.
-            Err(Errno::EINVAL | Errno::ENOSYS) => {
-                let mut buffer = vec![0; length.min(CHUNK)];
-                self.read_at(offset, &mut buffer)?;
-                Ok(write(to, &buffer))
-            }
-            Ok(0) => Err(Errno::EIO),
-            sent => Ok(sent),
+            // One that sendfile cannot write to, such as one that was opened to append.
+            Err(Errno::EINVAL | Errno::ENOSYS) => None,
+            Ok(0) => Some(Err(Errno::EIO)),
+            sent => Some(Ok(sent)),
         }
     }
 

@@ -183,6 +183,22 @@ pub(super) struct Mapped {
 }
 
 impl Mapped {
+    /// The mapping, made when it is first needed.
+    fn map(&mut self) -> Result<&mut Memory> {
+        let memory = match self.memory.take() {
+            Some(memory) => memory,
+            None => {
+                let size = usize::try_from(self.size()?).unwrap_or(usize::MAX);
+                if size == 0 {
+                    let cause = "it has 0 bytes; nothing can be mapped";
+                    return Err(Error::refused(&self.reference, Status::Failed, cause));
+                }
+                Memory::map(self.bytes.fd.as_fd(), size, self.read_only).map_err(|errno| self.fail("mmap", errno))?
+            }
+        };
+        Ok(self.memory.insert(memory))
+    }
+
     fn fail(&self, call: &'static str, errno: Errno) -> Error {
         let error = devshm::failed(call, errno, &self.reference);
         if errno == Errno::EIO { error.because("it was truncated while it was used") } else { error }
@@ -203,8 +219,16 @@ impl Region for Mapped {
         self.bytes.write_at(offset, from).map_err(|errno| self.fail("pwrite", errno))
     }
 
-    fn pour(&self, offset: u64, length: usize, to: BorrowedFd<'_>) -> Result<nix::Result<usize>> {
-        self.bytes.pour(offset, length, to).map_err(|errno| self.fail("pread", errno))
+    fn pour(&mut self, offset: u64, length: usize, to: BorrowedFd<'_>) -> Result<nix::Result<usize>> {
+        if let Some(moved) = self.bytes.pour(offset, length, to) {
+            return moved.map_err(|errno| self.fail("pread", errno));
+        }
+        let at = usize::try_from(offset).map_err(|_| self.fail("mmap", Errno::EOVERFLOW))?;
+        match self.map()?.write_to(at, length, to) {
+            // The kernel finds no page behind the mapping where we would find SIGBUS.
+            Err(Errno::EFAULT) => Err(self.fail("write", Errno::EIO)),
+            moved => Ok(moved),
+        }
     }
 
     fn fill(&mut self, offset: u64, length: usize, from: BorrowedFd<'_>) -> Result<nix::Result<usize>> {
@@ -217,15 +241,6 @@ impl Region for Mapped {
     }
 
     fn address(&mut self) -> Result<usize> {
-        if self.memory.is_none() {
-            let size = usize::try_from(self.size()?).unwrap_or(usize::MAX);
-            if size == 0 {
-                return Err(Error::refused(&self.reference, Status::Failed, "it has 0 bytes; nothing can be mapped"));
-            }
-            let memory =
-                Memory::map(self.bytes.fd.as_fd(), size, self.read_only).map_err(|errno| self.fail("mmap", errno))?;
-            self.memory = Some(memory);
-        }
-        Ok(self.memory.as_ref().map_or(0, Memory::address))
+        Ok(self.map()?.address())
     }
 }

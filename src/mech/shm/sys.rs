@@ -64,11 +64,16 @@ pub(super) fn info() -> nix::Result<(u64, u64)> {
     Ok((u64::try_from(info.used_ids).unwrap_or(0), info.total))
 }
 
+/// How much is moved and made present at once.
+const STEP: usize = 1 << 20;
+
 /// Memory that other processes write to while we look: never a slice, always raw copies.
 pub(super) struct Memory {
     start: *mut u8,
     length: usize,
     kind: Mapping,
+    /// Up to where the pages were made present.
+    present: usize,
 }
 
 enum Mapping {
@@ -85,7 +90,7 @@ impl Memory {
         if start.addr() == usize::MAX {
             return Err(Errno::last());
         }
-        Ok(Memory { start: start.cast(), length, kind: Mapping::Attached })
+        Ok(Memory { start: start.cast(), length, kind: Mapping::Attached, present: 0 })
     }
 
     /// Maps `length` bytes of a file.
@@ -96,7 +101,7 @@ impl Memory {
         if start == libc::MAP_FAILED {
             return Err(Errno::last());
         }
-        Ok(Memory { start: start.cast(), length, kind: Mapping::Mapped })
+        Ok(Memory { start: start.cast(), length, kind: Mapping::Mapped, present: 0 })
     }
 
     pub(super) fn address(&self) -> usize {
@@ -122,30 +127,36 @@ impl Memory {
         unsafe { ptr::copy_nonoverlapping(from.as_ptr(), to, from.len()) };
     }
 
-    /// write(2) straight from the region.
-    pub(super) fn write_to(&self, offset: usize, length: usize, to: BorrowedFd<'_>) -> nix::Result<usize> {
+    /// write(2) straight from the region. EFAULT where a mapped file has been truncated.
+    pub(super) fn write_to(&mut self, offset: usize, length: usize, to: BorrowedFd<'_>) -> nix::Result<usize> {
+        let length = length.min(STEP);
+        self.populate(offset, length, libc::MADV_POPULATE_READ);
         let from = self.within(offset, length);
         // SAFETY: the range lies inside the mapping; the kernel copies it.
         Errno::result(unsafe { libc::write(to.as_raw_fd(), from.cast(), length) }).map(isize::unsigned_abs)
     }
 
     /// read(2) straight into the region.
-    pub(super) fn read_from(&self, offset: usize, length: usize, from: BorrowedFd<'_>) -> nix::Result<usize> {
+    pub(super) fn read_from(&mut self, offset: usize, length: usize, from: BorrowedFd<'_>) -> nix::Result<usize> {
+        let length = length.min(STEP);
+        self.populate(offset, length, libc::MADV_POPULATE_WRITE);
         let to = self.within(offset, length);
         // SAFETY: the range lies inside a mapping that was attached for writing; the kernel copies.
         Errno::result(unsafe { libc::read(from.as_raw_fd(), to.cast(), length) }).map(isize::unsigned_abs)
     }
 
-    /// Makes the pages of a range present in one call instead of one fault each, where the kernel
-    /// knows how (Linux 5.14).
-    pub(super) fn populate(&self, offset: usize, length: usize, to_write: bool) {
-        let advice = if to_write { libc::MADV_POPULATE_WRITE } else { libc::MADV_POPULATE_READ };
-        let (start, end) = (offset / page() * page(), (offset + length).next_multiple_of(page()));
-        if end <= self.length.next_multiple_of(page()) {
-            // SAFETY: the range is part of the mapping, rounded to whole pages of it; the advice
-            // changes no contents.
-            unsafe { libc::madvise(self.start.add(start).cast(), end - start, advice) };
+    /// Makes pages present a step at a time instead of by a fault each, where the kernel knows how
+    /// (Linux 5.14). Regions are gone through from one end to the other.
+    fn populate(&mut self, offset: usize, length: usize, advice: libc::c_int) {
+        if offset + length <= self.present {
+            return;
         }
+        let start = offset.max(self.present) / page() * page();
+        let end = (start + STEP).min(self.length).next_multiple_of(page());
+        // SAFETY: the range is part of the mapping, rounded to whole pages of it; the advice changes
+        // no contents.
+        unsafe { libc::madvise(self.start.add(start).cast(), end - start, advice) };
+        self.present = end;
     }
 
     /// The file behind the mapping, by proc_pid_map_files(5): EPERM without CAP_CHECKPOINT_RESTORE.

@@ -19,8 +19,6 @@ pub struct SysvShm;
 /// The kernel's flags above the permission bits (include/linux/shm.h).
 const SHM_DEST: u32 = 0o1000;
 const SHM_LOCKED: u32 = 0o2000;
-/// How much is moved at once.
-const CHUNK: usize = 1 << 21;
 
 fn reference(id: i32) -> ObjectRef {
     sysv::reference(Kind::Shm, id)
@@ -324,8 +322,6 @@ struct Segment {
     /// The file that the kernel keeps the segment in, where we may open it: its pages are filled
     /// without a fault for each.
     file: Option<FileBytes>,
-    /// Up to where pages were made present for writing.
-    populated: usize,
 }
 
 impl Segment {
@@ -333,7 +329,7 @@ impl Segment {
         let memory =
             Memory::attach(id, size, read_only).map_err(|errno| sysv::failed("shmat", errno, &reference(id)))?;
         let file = memory.file(read_only).ok().map(FileBytes::new);
-        Ok(Segment { reference: reference(id), size, memory, file, populated: 0 })
+        Ok(Segment { reference: reference(id), size, memory, file })
     }
 }
 
@@ -357,27 +353,18 @@ impl Region for Segment {
         Ok(())
     }
 
-    fn pour(&self, offset: u64, length: usize, to: BorrowedFd<'_>) -> Result<nix::Result<usize>> {
-        if let Some(file) = &self.file {
-            return file.pour(offset, length, to).map_err(|errno| Error::new("read", errno, &self.reference));
+    fn pour(&mut self, offset: u64, length: usize, to: BorrowedFd<'_>) -> Result<nix::Result<usize>> {
+        match self.file.as_ref().and_then(|file| file.pour(offset, length, to)) {
+            Some(moved) => moved.map_err(|errno| Error::new("read", errno, &self.reference)),
+            None => Ok(self.memory.write_to(at(offset), length, to)),
         }
-        let length = length.min(CHUNK);
-        self.memory.populate(at(offset), length, false);
-        Ok(self.memory.write_to(at(offset), length, to))
     }
 
     fn fill(&mut self, offset: u64, length: usize, from: BorrowedFd<'_>) -> Result<nix::Result<usize>> {
-        if let Some(file) = &mut self.file {
-            return file.fill(offset, length, from).map_err(|errno| Error::new("write", errno, &self.reference));
+        match &mut self.file {
+            Some(file) => file.fill(offset, length, from).map_err(|errno| Error::new("write", errno, &self.reference)),
+            None => Ok(self.memory.read_from(at(offset), length, from)),
         }
-        let (start, length) = (at(offset), length.min(CHUNK));
-        // A pipe gives a little at a time; its pages are made present a chunk at a time.
-        if start + length > self.populated {
-            let end = (start.max(self.populated) + CHUNK).min(self.size);
-            self.memory.populate(start, end - start, true);
-            self.populated = end;
-        }
-        Ok(self.memory.read_from(start, length, from))
     }
 
     fn resize(&mut self, _: u64) -> Result<()> {
