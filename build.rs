@@ -18,6 +18,8 @@ fn main() {
 }
 
 fn has_static_unwinder() -> bool {
-    let found = Command::new("cc").arg("-print-file-name=libgcc_eh.a").output();
+    let found = Command::new(std::env::var_os("RUSTC_LINKER").unwrap_or("cc".into()))
+        .arg("-print-file-name=libgcc_eh.a")
+        .output();
     found.is_ok_and(|output| Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_absolute())
 }

@@ -35,6 +35,22 @@ fn no_mqueue() -> String {
         .to_owned()
 }
 
+fn memlock() -> String {
+    let soft = getrlimit(Resource::RLIMIT_MEMLOCK).map_or(0, |(soft, _)| soft);
+    format!(
+        "RLIMIT_MEMLOCK = {soft} bounds the bytes a user may lock (ulimit -l); only the owner, the creator or root may lock"
+    )
+}
+
+fn file_size() -> String {
+    match getrlimit(Resource::RLIMIT_FSIZE) {
+        Ok((soft, _)) if soft != libc::RLIM_INFINITY => {
+            format!("RLIMIT_FSIZE = {soft} bounds the bytes of a file (ulimit -f)")
+        }
+        _ => "the file system bounds the size of a file".to_owned(),
+    }
+}
+
 static TABLE: &[Hint] = &[
     on("msgget", Errno::ENOSPC, || {
         format!(
@@ -99,10 +115,12 @@ static TABLE: &[Hint] = &[
             now("vm.hugetlb_shm_group")
         )
     }),
-    on("shmctl-lock", Errno::ENOMEM, || {
-        let soft = getrlimit(Resource::RLIMIT_MEMLOCK).map_or(0, |(soft, _)| soft);
-        format!("RLIMIT_MEMLOCK = {soft} bounds the bytes a user may lock (ulimit -l)")
-    }),
+    on("shmctl-lock", Errno::ENOMEM, memlock),
+    on("shmctl-lock", Errno::EPERM, memlock),
+    on("shm_open", Errno::EFBIG, file_size),
+    on("open", Errno::EFBIG, file_size),
+    on("pwrite", Errno::EFBIG, file_size),
+    on("ftruncate", Errno::EFBIG, file_size),
     on("shm_open", Errno::ENOSPC, || {
         "/dev/shm is full; see `ipcx limits shm` and `ipcx ls shm --sort size`".to_owned()
     }),

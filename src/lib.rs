@@ -5,6 +5,9 @@
 //! turns fields into text, `ui` owns the standard streams, `model` holds the types that all of them
 //! speak. Arrows point down only.
 
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!("ipcx knows the 64-bit layouts of the kernel and of the C libraries alone");
+
 mod args;
 mod cli;
 mod cmd;
@@ -20,12 +23,13 @@ mod sys;
 mod ui;
 
 use cmd::Context;
+use exit::Status;
 use std::ffi::OsString;
 use ui::{Color, Ui};
 
 /// Runs one command line and gives its exit status.
 pub fn run(args: impl Iterator<Item = OsString>) -> u8 {
-    sys::stdio::ignore_broken_pipes();
+    sys::stdio::ignore_deadly_writes();
     if std::env::var_os("COMPLETE").is_some() {
         clap_complete::CompleteEnv::with_factory(cli::command).complete();
     }
@@ -39,5 +43,8 @@ pub fn run(args: impl Iterator<Item = OsString>) -> u8 {
         Ok(status) => status,
         Err(error) => ctx.ui.report(&error),
     };
+    if let Status::Signal(_) = status {
+        sys::waiter::die_of_terminal_signal();
+    }
     status.number()
 }

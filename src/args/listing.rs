@@ -38,7 +38,7 @@ impl ListArgs {
 
     pub fn order(&self, kinds: &[Kind]) -> Result<Option<Order>, String> {
         let Some(key) = &self.sort else {
-            return Ok(self.reverse.then(|| Order { by: &crate::model::IDENTITY[3], reverse: true }));
+            return Ok(columns::named(kinds, "id").filter(|_| self.reverse).map(|by| Order { by, reverse: true }));
         };
         let by = columns::named(kinds, &key.to_lowercase()).ok_or_else(|| unknown(kinds, key))?;
         Ok(Some(Order { by, reverse: self.reverse }))

@@ -1,7 +1,7 @@
 //! Completions that are alive: the identifiers, keys and names that exist at this moment.
 
 use crate::inventory::{self, Select};
-use crate::model::{Ident, Kind, Needs, Object, Seen, is_unsafe};
+use crate::model::{Ident, Kind, Needs, Object, Seen};
 use crate::render::text::count;
 use crate::render::{Style, TimeFormat};
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
@@ -43,8 +43,8 @@ fn candidates(noun: Option<Kind>, current: &OsStr) -> Vec<CompletionCandidate> {
 fn names(object: &Object) -> Vec<Vec<u8>> {
     let mut names = Vec::new();
     match &object.reference.id {
-        // A name that a shell or a terminal would stumble over is not offered.
-        Ident::Name(name) | Ident::Path(name) if name.utf8().is_none_or(|name| name.chars().any(is_unsafe)) => {}
+        // The shell takes what is offered as typed: a name that means something to it is not offered.
+        Ident::Name(name) | Ident::Path(name) if !name.raw().iter().all(is_plain) => {}
         Ident::Name(name) | Ident::Path(name) => names.push(name.raw().to_vec()),
         _ => names.push(object.reference.bare().to_string().into_bytes()),
     }
@@ -54,6 +54,10 @@ fn names(object: &Object) -> Vec<Vec<u8>> {
         names.push(format!("{key:#x}").into_bytes());
     }
     names
+}
+
+fn is_plain(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"/._+@%,-".contains(byte)
 }
 
 /// Owner and size.

@@ -21,6 +21,11 @@ pub fn parse(text: &[u8], noun: Option<Kind>) -> Result<ObjectRef, String> {
     let front = slash.and_then(|at| Some((Kind::from_noun(&text[..at])?, &text[at + 1..])));
     match (noun, front) {
         (None, None) => {
+            if let Some(word) = slash.map(|at| &text[..at]).filter(|word| word.iter().all(u8::is_ascii_alphabetic)) {
+                let kinds: Vec<&str> = Kind::ALL.iter().map(|kind| kind.noun()).collect();
+                let word = Text::from(word);
+                return Err(format!("there is no kind `{}`; kinds are {}", word.escaped(), kinds.join(", ")));
+            }
             let shown = shown.escaped();
             Err(format!("`{shown}` does not say its kind; write it in front: shm/{shown}, msgq/{shown} or sem/{shown}"))
         }
@@ -92,6 +97,10 @@ fn key(text: &str) -> Result<Ident, String> {
 /// `PATH[,PROJ]`: the project is one character or a number from 1 to 255.
 pub fn ftok(text: &[u8]) -> Result<Ident, String> {
     let comma = text.iter().rposition(|byte| *byte == b',');
+    let suffix = comma.map_or(&b"x"[..], |at| &text[at + 1..]);
+    if suffix.iter().all(u8::is_ascii_digit) && project(suffix).is_none() {
+        return Err("a project is one character or a number from 1 to 255: ftok/PATH,PROJ".to_owned());
+    }
     let split = comma.and_then(|at| project(&text[at + 1..]).map(|project| (&text[..at], project)));
     let (path, project) = split.unwrap_or((text, 1));
     if path.is_empty() {
@@ -225,6 +234,9 @@ mod tests {
         assert!(under(Kind::Msgq, "-1").is_err());
         assert!(under(Kind::Msgq, "sem/3").unwrap_err().contains("semaphores"));
         assert!(parse(b"65536", None).unwrap_err().contains("kind"));
+        assert!(parse(b"fifo/./x", None).unwrap_err().contains("no kind `fifo`"));
+        assert!(under(Kind::Msgq, "ftok/.,256").unwrap_err().contains("1 to 255"));
+        assert!(under(Kind::Msgq, "ftok/.,").unwrap_err().contains("1 to 255"));
     }
 
     #[test]

@@ -95,7 +95,7 @@ pub fn run(args: &LimitsArgs, ctx: &mut Context) -> Outcome {
     let layout = Layout { headings: !args.no_headings, width: ctx.ui.width(), color: ctx.ui.color };
     let out = &mut ctx.ui.out;
     if args.json {
-        let mut document = Document::begin(out, "limits")?;
+        let mut document = Document::begin(out)?;
         document.rows(&fields, &limits)?;
         document.end()?;
     } else if args.jsonl {

@@ -19,7 +19,9 @@ Examples:
   ipcx ls -o ref,user,ctime --raw --no-headings
   ipcx ls shm -o help                the columns there are
 
-In a table `-` means that the object has no such thing, `?` that it may not be seen.")]
+In a table `-` means that the object has no such thing, `?` that it may not be seen. Names
+with control characters or other bytes than UTF-8 are escaped (`printf %b` gives them
+back); in JSON the latter are {\"base64\":…}.")]
 pub struct LsArgs {
     /// Kinds to list; all of them by default
     #[arg(value_name = "KIND", value_parser = kinds())]
@@ -32,10 +34,9 @@ pub struct LsArgs {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  … ls                     a table
-  … ls --mine --sort ctime
-  … ls --json
-  … ls -o help             the columns there are
+  ipcx shm ls --mine --sort size
+  ipcx msgq ls --json
+  ipcx sem ls -o help       the columns there are
 
 `ipcx ls --help` tells more.")]
 pub struct KindLsArgs {
@@ -79,7 +80,7 @@ fn list(kinds: &[Kind], args: &ListArgs, ctx: &mut Context) -> Outcome {
     let mut rows = 0;
     let titled = kinds.len() > 1 && ui.terminal;
     if output.json {
-        let mut document = Document::begin(&mut ui.out, "objects")?;
+        let mut document = Document::begin(&mut ui.out)?;
         inventory::scan(kinds, needs, args.select(), order, |kind, found| {
             document.gaps(found.gaps);
             document.rows(fields_of(kind), &found.objects)

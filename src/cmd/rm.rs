@@ -15,7 +15,7 @@ use nix::errno::Errno;
 Examples:
   ipcx rm msgq/65536 shm//frames
   ipcx rm --force shm/0x4d2
-  ipcx ls shm --mine -o ref --raw --no-headings | xargs ipcx rm
+  ipcx ls shm --mine -o ref --raw --no-headings | xargs -d '\\n' ipcx rm
 
 An attached segment, a POSIX object that a process has open and a set that processes
 wait on are in use and refused without --force. Removal itself differs: a System V

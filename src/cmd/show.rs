@@ -65,7 +65,7 @@ pub fn run<R: Refs>(args: &ShowArgs<R>, ctx: &mut Context) -> Outcome {
     }
     let out = &mut ctx.ui.out;
     if args.json {
-        let mut document = Document::begin(out, "objects")?;
+        let mut document = Document::begin(out)?;
         for object in &objects {
             document.rows(&columns::all(&[object.kind()]), std::slice::from_ref(object))?;
         }

@@ -6,7 +6,7 @@ use crate::exit::Status;
 use crate::inventory;
 use crate::mech::{self, Access, Change, Created, Opened, Spec};
 use crate::model::{Ident, Kind, Needs, ObjectRef, Text};
-use crate::sys::waiter::{self, Waiter};
+use crate::sys::waiter::{Stop, Waiter};
 use crate::sys::{run, users};
 use clap::Args;
 use nix::errno::Errno;
@@ -164,11 +164,11 @@ fn cannot_run(command: &[OsString], errno: Errno) -> anyhow::Error {
 
 /// Becomes a command; comes back only with the reason why it could not.
 pub fn become_command(command: &[OsString]) -> anyhow::Error {
-    if let Some(signal) = waiter::caught() {
-        // It came after the last wait: the command must not start as if nothing had happened.
-        return Error::refused("", Status::Signal(signal), "interrupted").into();
+    match run::exec(command) {
+        Err(Stop::Errno(errno)) => cannot_run(command, errno),
+        Err(Stop::Signal(signal)) => Error::refused("", Status::Signal(signal), "interrupted").into(),
+        Err(Stop::TimedOut) => Error::refused("", Status::TimedOut, "timed out").into(),
     }
-    cannot_run(command, run::exec(command))
 }
 
 /// Runs a command and waits for its end; its status is ours.

@@ -97,7 +97,9 @@ impl<'scope> Scan<'scope> {
         if mech.estimate() < WORTH_A_THREAD {
             return Scan::Waiting(mech);
         }
-        Scan::Running(scope.spawn(move || mech.scan(needs)))
+        // Where no thread can be made, it is done in its turn.
+        let thread = std::thread::Builder::new().spawn_scoped(scope, move || mech.scan(needs));
+        thread.map_or(Scan::Waiting(mech), Scan::Running)
     }
 
     fn end(self, needs: Needs) -> Found {

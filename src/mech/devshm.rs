@@ -84,6 +84,12 @@ pub(super) fn fingerprint(stat: &FileStat) -> Fingerprint {
     Fingerprint::Inode { dev: stat.st_dev, ino: stat.st_ino, ctime: stat.st_ctime, ctime_nsec: stat.st_ctime_nsec }
 }
 
+/// Whether a file is the one that was looked at a moment ago. Its change time is no part of that: it
+/// moves whenever somebody writes to the file.
+fn same(now: &FileStat, object: &Object) -> bool {
+    matches!(object.fingerprint, Fingerprint::Inode { dev, ino, .. } if (dev, ino) == (now.st_dev, now.st_ino))
+}
+
 pub(super) fn permissions(object: &mut Object, stat: &FileStat) {
     object.uid = Seen::Is(stat.st_uid);
     object.gid = Seen::Is(stat.st_gid);
@@ -127,7 +133,7 @@ pub(super) fn usage(path: &Path) -> Seen<Usage> {
 /// Removes the file behind an object if it still is that object.
 pub(super) fn remove(path: &Path, object: &Object) -> Result<()> {
     let now = stat(path).map_err(|errno| failed("stat", errno, &object.reference))?;
-    if fingerprint(&now) != object.fingerprint {
+    if !same(&now, object) {
         return Err(super::replaced(&object.reference));
     }
     nix::unistd::unlink(path)
@@ -137,7 +143,7 @@ pub(super) fn remove(path: &Path, object: &Object) -> Result<()> {
 /// Changes mode and owner of a file that we need not be able to open.
 pub(super) fn set(path: &Path, object: &Object, wanted: &Change) -> Result<()> {
     let (fd, now) = file::open_plain(path, OFlag::O_PATH).map_err(|errno| failed("open", errno, &object.reference))?;
-    if fingerprint(&now) != object.fingerprint {
+    if !same(&now, object) {
         return Err(super::replaced(&object.reference));
     }
     let through = CString::new(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap_or_default();

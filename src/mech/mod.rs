@@ -306,7 +306,8 @@ fn unsupported(reference: &ObjectRef, cause: &str, hint: &str) -> Error {
 
 /// The object is no longer the one that was looked at.
 fn replaced(reference: &ObjectRef) -> Error {
-    Error::refused(reference, Status::NoSuch, "it was replaced by another object while we looked; nothing was removed")
+    let cause = "it was replaced by another object while we looked; that one is left as it is";
+    Error::refused(reference, Status::Failed, cause)
 }
 
 /// A record of one process that an object remembers, judged against the process that now has the

@@ -170,6 +170,9 @@ pub(super) fn change(perm: &mut libc::ipc_perm, change: &Change) {
 
 /// Who owns an object that we may not use, for the error that says so.
 pub(super) fn denied(error: Error, object: Option<&Object>) -> Error {
+    if !matches!(error.errno, Errno::EACCES | Errno::EPERM) {
+        return error;
+    }
     let Some((uid, mode)) = object.and_then(|o| Some((o.uid.known()?, o.mode.known()?))) else {
         return error;
     };
@@ -189,7 +192,7 @@ pub(super) fn perm(id: i32, perm: &libc::ipc_perm) -> Perm {
     // The width of `mode` and the name of `key` differ between C libraries.
     #[allow(clippy::unnecessary_cast, clippy::useless_conversion)]
     Perm {
-        key: perm.__key as i32,
+        key: key_of(perm),
         id,
         mode: u32::from(perm.mode),
         uid: perm.uid,
@@ -197,4 +200,15 @@ pub(super) fn perm(id: i32, perm: &libc::ipc_perm) -> Perm {
         cuid: perm.cuid,
         cgid: perm.cgid,
     }
+}
+
+#[cfg(not(target_env = "musl"))]
+fn key_of(perm: &libc::ipc_perm) -> i32 {
+    perm.__key
+}
+
+#[cfg(target_env = "musl")]
+#[allow(deprecated)]
+fn key_of(perm: &libc::ipc_perm) -> i32 {
+    perm.__ipc_perm_key
 }

@@ -21,9 +21,8 @@ pub struct Document<'a, W: Write> {
 }
 
 impl<'a, W: Write> Document<'a, W> {
-    /// `list` is the key of the rows.
-    pub fn begin(out: &'a mut W, list: &str) -> io::Result<Document<'a, W>> {
-        write!(out, "{{\"version\":1,\"{list}\":[")?;
+    pub fn begin(out: &'a mut W) -> io::Result<Document<'a, W>> {
+        out.write_all(b"{\"version\":1,\"objects\":[")?;
         Ok(Document { out, first: true, gaps: Vec::new(), line: Vec::new() })
     }
 

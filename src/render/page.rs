@@ -40,14 +40,14 @@ pub fn page<T>(
             && !list.is_empty()
         {
             writeln!(out, "  {}", field.key)?;
-            records(out, list, style)?;
+            records(out, list, style, layout)?;
         }
     }
     Ok(())
 }
 
 /// A list of records of one shape as a table, indented.
-fn records(out: &mut impl Write, list: Vec<Value>, style: &Style) -> io::Result<()> {
+fn records(out: &mut impl Write, list: Vec<Value>, style: &Style, layout: Layout) -> io::Result<()> {
     let rows: Vec<Record> = list
         .into_iter()
         .map(|value| match value {
@@ -59,7 +59,13 @@ fn records(out: &mut impl Write, list: Vec<Value>, style: &Style) -> io::Result<
     let fields: Vec<Field<Record>> = first.iter().map(|(key, value)| column(key, value)).collect();
     let fields: Vec<&Field<Record>> = fields.iter().collect();
     let mut text = Vec::new();
-    table::table(&mut text, &fields, &rows, style, Layout { headings: true, width: None, color: false })?;
+    table::table(
+        &mut text,
+        &fields,
+        &rows,
+        style,
+        Layout { headings: true, width: layout.width.map(|width| width.saturating_sub(4)), color: false },
+    )?;
     for line in String::from_utf8_lossy(&text).lines() {
         writeln!(out, "    {line}")?;
     }

@@ -2,14 +2,18 @@
 #![allow(unsafe_code)]
 
 use super::file::errno;
-use super::waiter::{self, Waiter};
+use super::waiter::{self, Stop, Waiter};
 use crate::model::Wait;
 use nix::errno::Errno;
+use std::convert::Infallible;
 use std::ffi::OsString;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, ExitStatus};
 
 fn command(argv: &[OsString]) -> Command {
+    // The standard library gives SIGPIPE its default back, and this one stays as we set it.
+    // SAFETY: SIG_DFL runs no code of ours.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_DFL) };
     let mut command = Command::new(&argv[0]);
     command.args(&argv[1..]);
     command
@@ -17,37 +21,44 @@ fn command(argv: &[OsString]) -> Command {
 
 /// Becomes the command. Returns only on failure. The standard library gives SIGPIPE and the signal
 /// mask back to their defaults; handlers are reset by execve(2).
-pub fn exec(argv: &[OsString]) -> Errno {
-    errno(&command(argv).exec())
+///
+/// A signal from now on kills us as it would kill the command.
+pub fn exec(argv: &[OsString]) -> Result<Infallible, Stop> {
+    waiter::give_back_signals();
+    if let Some(signal) = waiter::caught() {
+        // It came after the last wait: the command must not start as if nothing had happened.
+        return Err(Stop::Signal(signal));
+    }
+    Err(Stop::Errno(errno(&command(argv).exec())))
 }
 
 /// Starts the command as a child.
 pub fn spawn(argv: &[OsString]) -> nix::Result<Child> {
+    // Where SIGCHLD is ignored, as it may be when we start, the kernel keeps no status of a child.
+    // SAFETY: SIG_DFL runs no code of ours.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
     command(argv).spawn().map_err(|error| errno(&error))
 }
 
-/// Waits for a child. A signal that asks us to stop is handed to the child (the terminal has sent
-/// SIGINT to it already), and its end is still waited for.
+/// Waits for a child. Every signal that asks us to stop is handed to the child, unless the terminal has
+/// sent it to both of us, and its end is still waited for.
 pub fn wait(child: &mut Child, waiter: &Waiter) -> nix::Result<ExitStatus> {
-    let mut passed = false;
+    // `Child::wait` goes on after EINTR by itself, so the signal would not be seen.
+    let mut status = 0;
+    let pid = libc::pid_t::try_from(child.id()).map_err(|_| Errno::ECHILD)?;
     loop {
-        // `Child::wait` retries EINTR by itself, so the signal would not be seen.
-        let mut status = 0;
-        let pid = libc::pid_t::try_from(child.id()).map_err(|_| Errno::ECHILD)?;
-        // SAFETY: `status` is a valid place for the result and outlives the call.
-        let result = Errno::result(unsafe { libc::waitpid(pid, &mut status, 0) });
-        match result {
-            Ok(_) => return Ok(ExitStatus::from_raw(status)),
-            Err(Errno::EINTR) => {
-                if let Some(signal) = waiter::caught().filter(|_| !passed) {
-                    passed = true;
-                    waiter.quiet();
-                    // SAFETY: kill takes two numbers; the child is ours and not yet reaped.
-                    unsafe { libc::kill(pid, signal) };
-                } else if waiter.over() && !passed {
-                    return Err(Errno::ETIMEDOUT);
-                }
+        if let Some((signal, from_terminal)) = waiter::take() {
+            waiter.arm();
+            if !from_terminal {
+                // SAFETY: kill takes two numbers; the child is ours and not yet reaped.
+                unsafe { libc::kill(pid, signal) };
             }
+        }
+        // SAFETY: `status` is a valid place for the result and outlives the call.
+        match Errno::result(unsafe { libc::waitpid(pid, &mut status, 0) }) {
+            Ok(_) => return Ok(ExitStatus::from_raw(status)),
+            Err(Errno::EINTR) if waiter.over() => return Err(Errno::ETIMEDOUT),
+            Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno),
         }
     }

@@ -31,11 +31,13 @@ extern "C" fn note_closed() {
     }
 }
 
-/// Makes a write to a pipe that nobody reads an error instead of our death. Commands that we run
-/// get the default back.
-pub fn ignore_broken_pipes() {
-    // SAFETY: SIG_IGN runs no code of ours.
-    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+/// Makes a write to a pipe that nobody reads, or behind RLIMIT_FSIZE, an error instead of our death.
+/// Commands that we run get the default back.
+pub fn ignore_deadly_writes() {
+    for signal in [libc::SIGPIPE, libc::SIGXFSZ] {
+        // SAFETY: SIG_IGN runs no code of ours.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
 }
 
 /// Whether descriptor `fd` (0, 1 or 2) was closed when the program started.

@@ -13,12 +13,17 @@ use crate::model::Wait;
 use nix::errno::Errno;
 use std::mem::MaybeUninit;
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU8, Ordering};
 use std::time::Duration;
 
 static CAUGHT: AtomicI32 = AtomicI32::new(0);
 static TIMER: AtomicPtr<libc::c_void> = AtomicPtr::new(ptr::null_mut());
 static READY: AtomicBool = AtomicBool::new(false);
+static HAS_TIMER: AtomicBool = AtomicBool::new(false);
+/// Whether the signal in CAUGHT came from the terminal, which sends it to a child of ours as well.
+static FROM_TERMINAL: AtomicBool = AtomicBool::new(false);
+/// Bit N is set when we handle the Nth of STOPS.
+static HANDLED: AtomicU8 = AtomicU8::new(0);
 
 const KICK: libc::c_int = libc::SIGURG;
 const KICK_EVERY: Duration = Duration::from_millis(1);
@@ -41,8 +46,8 @@ impl From<Errno> for Stop {
     }
 }
 
-/// The right to block, for as long as `wait` says. While one exists, SIGINT, SIGTERM and SIGHUP do
-/// not kill the process but are noted, so that what a call has taken can be put somewhere.
+/// The right to block, for as long as `wait` says. From the first one on, SIGINT, SIGTERM and SIGHUP
+/// do not kill the process but are noted, so that what a call has taken can be put somewhere.
 pub struct Waiter {
     wait: Wait,
     /// Whether a signal that asks us to stop ends a call.
@@ -52,11 +57,18 @@ pub struct Waiter {
 impl Waiter {
     pub fn new(wait: Wait) -> Waiter {
         install();
-        if let Wait::Until(_) = wait {
+        let waiter = Waiter { wait, heeds: true };
+        waiter.arm();
+        waiter
+    }
+
+    /// Starts the timer, or sets it back after a signal has been dealt with.
+    pub fn arm(&self) {
+        match self.wait {
             // Zero would disarm the timer.
-            settime(wait.left().unwrap_or_default().max(Duration::from_nanos(1)), KICK_EVERY);
+            Wait::Until(_) => settime(self.wait.left().unwrap_or_default().max(Duration::from_nanos(1)), KICK_EVERY),
+            Wait::Never | Wait::Forever => settime(Duration::ZERO, Duration::ZERO),
         }
-        Waiter { wait, heeds: true }
     }
 
     /// For what must still be done after a signal: it does not block, and no signal keeps it from
@@ -107,11 +119,6 @@ impl Waiter {
         slept.err().unwrap_or(Stop::TimedOut)
     }
 
-    /// Stops the timer that a signal has started, once the signal has been dealt with.
-    pub fn quiet(&self) {
-        settime(Duration::ZERO, Duration::ZERO);
-    }
-
     pub fn over(&self) -> bool {
         matches!(self.wait, Wait::Until(_)) && self.wait.left() == Some(Duration::ZERO)
     }
@@ -119,7 +126,7 @@ impl Waiter {
 
 impl Drop for Waiter {
     fn drop(&mut self) {
-        self.quiet();
+        settime(Duration::ZERO, Duration::ZERO);
     }
 }
 
@@ -131,8 +138,41 @@ pub fn caught() -> Option<i32> {
     }
 }
 
-extern "C" fn on_stop(signal: libc::c_int) {
-    let _ = CAUGHT.compare_exchange(0, signal, Ordering::Relaxed, Ordering::Relaxed);
+/// Takes the signal that asked us to stop, so that the next one is seen too, and says whether it came
+/// from the terminal.
+pub fn take() -> Option<(i32, bool)> {
+    match CAUGHT.swap(0, Ordering::Relaxed) {
+        0 => None,
+        signal => Some((signal, FROM_TERMINAL.load(Ordering::Relaxed))),
+    }
+}
+
+/// Lets signals kill us again, as they did before the first wait.
+pub fn give_back_signals() {
+    for (at, signal) in STOPS.into_iter().enumerate() {
+        if HANDLED.load(Ordering::Relaxed) & (1 << at) != 0 {
+            // SAFETY: SIG_DFL runs no code of ours.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
+    }
+}
+
+/// Dies of the signal if it came from the terminal: a shell goes on with its script when a command
+/// has dealt with ^C itself, and stops when the command died of it.
+pub fn die_of_terminal_signal() {
+    if let Some(signal) = caught().filter(|_| FROM_TERMINAL.load(Ordering::Relaxed)) {
+        give_back_signals();
+        // SAFETY: raise takes a number.
+        unsafe { libc::raise(signal) };
+    }
+}
+
+extern "C" fn on_stop(signal: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
+    if CAUGHT.compare_exchange(0, signal, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+        // SAFETY: with SA_SIGINFO the kernel gives a valid siginfo.
+        let code = unsafe { (*info).si_code };
+        FROM_TERMINAL.store(code == libc::SI_KERNEL, Ordering::Relaxed);
+    }
     settime(KICK_EVERY, KICK_EVERY);
 }
 
@@ -142,14 +182,29 @@ fn settime(first: Duration, every: Duration) {
     if !READY.load(Ordering::Acquire) {
         return;
     }
+    let timer = TIMER.load(Ordering::Relaxed);
     let spec = libc::itimerspec { it_interval: timespec(every), it_value: timespec(first) };
-    // SAFETY: READY says that TIMER holds a timer that timer_create gave and nobody deletes; `spec`
-    // outlives the call. The call is async-signal-safe, and errno is restored for the code that a
-    // signal handler interrupted.
+    let plain = libc::itimerval { it_interval: timeval(every), it_value: timeval(first) };
+    // SAFETY: a TIMER that is set is one that timer_create gave and nobody deletes; both
+    // specifications outlive the calls. The calls are async-signal-safe, and errno is restored for
+    // the code that a signal handler interrupted.
     unsafe {
         let errno = *libc::__errno_location();
-        libc::timer_settime(TIMER.load(Ordering::Relaxed), 0, &spec, ptr::null_mut());
+        if HAS_TIMER.load(Ordering::Relaxed) {
+            libc::timer_settime(timer, 0, &spec, ptr::null_mut());
+        } else {
+            libc::setitimer(libc::ITIMER_REAL, &plain, ptr::null_mut());
+        }
         *libc::__errno_location() = errno;
+    }
+}
+
+/// Rounded up: a timer of zero would be none.
+fn timeval(duration: Duration) -> libc::timeval {
+    let micros = duration.as_nanos().div_ceil(1000);
+    libc::timeval {
+        tv_sec: libc::time_t::try_from(micros / 1_000_000).unwrap_or(libc::time_t::MAX),
+        tv_usec: libc::suseconds_t::try_from(micros % 1_000_000).unwrap_or(0),
     }
 }
 
@@ -184,16 +239,24 @@ fn install() {
         let mut timer: libc::timer_t = ptr::null_mut();
         if libc::timer_create(libc::CLOCK_MONOTONIC, &mut event, &mut timer) == 0 {
             TIMER.store(timer, Ordering::Relaxed);
-            READY.store(true, Ordering::Release);
+            HAS_TIMER.store(true, Ordering::Relaxed);
+        } else {
+            // Timers count against RLIMIT_SIGPENDING; the one of setitimer(2) is always there.
+            libc::sigaction(libc::SIGALRM, &action, ptr::null_mut());
+            libc::sigaddset(&mut kick, libc::SIGALRM);
+            libc::pthread_sigmask(libc::SIG_UNBLOCK, &kick, ptr::null_mut());
         }
+        READY.store(true, Ordering::Release);
 
         // No SA_RESTART: a blocked call must come back to look at the flag.
         action.sa_sigaction = on_stop as *const () as usize;
-        for signal in STOPS {
+        action.sa_flags = libc::SA_SIGINFO;
+        for (at, signal) in STOPS.into_iter().enumerate() {
             let mut before: libc::sigaction = MaybeUninit::zeroed().assume_init();
             libc::sigaction(signal, ptr::null(), &mut before);
             if before.sa_sigaction != libc::SIG_IGN {
                 libc::sigaction(signal, &action, ptr::null_mut());
+                HANDLED.fetch_or(1 << at, Ordering::Relaxed);
             }
         }
     }

@@ -91,6 +91,13 @@ impl Ui {
     /// A line on standard error. What goes wrong there cannot be said anywhere.
     pub fn line(&self, text: fmt::Arguments<'_>) {
         if !stdio::was_closed(2) {
+            let _ = stdio::write_all(io::stderr(), format!("{text}\n").as_bytes());
+        }
+    }
+
+    /// A line on standard error that holds what would otherwise be lost: no signal cuts it short.
+    pub fn last_line(&self, text: fmt::Arguments<'_>) {
+        if !stdio::was_closed(2) {
             let _ = stdio::write_whole(io::stderr(), format!("{text}\n").as_bytes());
         }
     }

@@ -143,7 +143,7 @@ fn keep(channel: &mut dyn Channel, message: &[u8], tag: Tag, written: usize, ui:
                 Tag::Priority(priority) => format!("priority {priority}"),
             };
             ui.warn(format_args!("the message ({tag}) could not be put back into {error}; here it is, escaped{part}:"));
-            ui.line(format_args!("{}", Escaped(message)));
+            ui.last_line(format_args!("{}", Escaped(message)));
         }
     }
 }

@@ -90,7 +90,7 @@ pub fn run(args: &SendArgs, ctx: &mut Context) -> Outcome {
 /// Reads standard input, for as long as the waiter allows.
 fn read(waiter: &Waiter, buffer: &mut [u8]) -> anyhow::Result<usize> {
     if stdio::was_closed(0) {
-        return Err(Error::new("read", Errno::EBADF, "standard input").doing("cannot read"));
+        return Err(Error::new("read", Errno::EBADF, "standard input").because("it is closed").doing("cannot read"));
     }
     waiter.run(|| stdio::read(stdio::stdin(), buffer)).map_err(|stop| match stop {
         Stop::Errno(errno) => Error::new("read", errno, "standard input").because(describe(errno)).doing("cannot read"),

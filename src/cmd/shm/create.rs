@@ -41,7 +41,7 @@ pub struct CreateArgs {
     #[arg(long, value_name = "SIZE", num_args = 0..=1, require_equals = true, default_missing_value = "", value_parser = huge)]
     huge: Option<Huge>,
 
-    /// Fill it from this file before anybody can see it
+    /// Fill it from this file before anybody can see it; a key can be found before that, by its owner
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
 }
@@ -61,8 +61,8 @@ pub fn run(args: &CreateArgs, ctx: &mut Context) -> Outcome {
                 Error::new("open", file::errno(&error), path.escaped()).doing("cannot read")
             };
             let content = File::open(path).map_err(failed)?;
-            let meta = content.metadata().map_err(failed)?;
-            (Some(content), meta.is_file().then_some(meta.len()))
+            let length = file::left(&content);
+            (Some(content), length)
         }
     };
     let size = match (args.size, length) {
@@ -70,7 +70,7 @@ pub fn run(args: &CreateArgs, ctx: &mut Context) -> Outcome {
             return Err(usage(format!("the file has {length} bytes, more than --size {size}")));
         }
         (Some(size), _) | (None, Some(size)) => size,
-        (None, None) => return Err(usage("--size is needed: --from is no regular file, so its size is not known")),
+        (None, None) => return Err(usage("--size is needed: the size of --from is not known before its end")),
     };
     let what = What::Region { size, huge: args.huge, content };
     verbs::create(Kind::Shm, args.reference.as_ref(), &args.options.spec(what), ctx)

@@ -11,7 +11,7 @@ use crate::render::hexdump::{self, WIDTH};
 use crate::sys::waiter::{Stop, Waiter};
 use clap::Args;
 use std::io::Write as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const ACT: &str = "cannot dump";
 /// How much is read at once; a multiple of a line.
@@ -106,7 +106,7 @@ fn watch(region: &dyn Region, offset: u64, length: u64, every: Duration, ctx: &m
         ctx.ui.out.payload(text.as_bytes()).map_err(|(_, failed)| failed)?;
         before = Some(now.clone());
         // The memory tells nobody when it changes, so there is nothing to block on but time.
-        let waiter = Waiter::new(Wait::Until(Instant::now() + every));
+        let waiter = Waiter::new(Wait::within(Some(every)));
         if let Stop::Signal(signal) = waiter.sleep() {
             return Ok(Status::Signal(signal));
         }

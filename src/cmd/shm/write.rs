@@ -3,7 +3,7 @@
 use super::range;
 use crate::args::{ShmRef, units};
 use crate::cmd::{Outcome, verbs};
-use crate::error::{Doing as _, Error};
+use crate::error::{Doing as _, Error, describe};
 use crate::exit::Status;
 use crate::mech::{Access, Region};
 use crate::model::{Text, Wait};
@@ -76,7 +76,7 @@ pub fn run(args: &WriteArgs) -> Outcome {
         })?),
     };
     if opened.is_none() && stdio::was_closed(0) {
-        return Err(Error::new("read", Errno::EBADF, "standard input").doing("cannot read"));
+        return Err(Error::new("read", Errno::EBADF, "standard input").because("it is closed").doing("cannot read"));
     }
     let from = match &opened {
         Some(file) => file.as_fd(),
@@ -110,7 +110,9 @@ fn stream(region: &mut dyn Region, offset: u64, room: u64, from: BorrowedFd<'_>)
             }
         });
         if let Some(error) = failed {
-            return Err(error.doing(ACT));
+            let cause = if error.cause.is_empty() { describe(error.errno) } else { error.cause.clone() };
+            let cause = format!("{cause}; {} were written before", count(done, "byte", "bytes"));
+            return Err(error.because(cause).doing(ACT));
         }
         match got {
             // A signal may have ended the input as well; then it is no end.

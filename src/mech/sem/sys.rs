@@ -71,7 +71,7 @@ pub(super) fn set_all(id: i32, values: &[u16]) -> nix::Result<()> {
     Errno::result(unsafe { libc::semctl(id, 0, libc::SETALL, values.as_ptr()) }).map(drop)
 }
 
-/// semtimedop(2) by its system call, which every C library leaves reachable.
+/// semtimedop(2).
 pub(super) fn operate(id: i32, ops: &[Op], nowait: bool, left: Option<Duration>) -> nix::Result<()> {
     let flag = |on: bool, flag: i32| if on { flag } else { 0 };
     let mut array: Vec<libc::sembuf> = ops
@@ -87,7 +87,7 @@ pub(super) fn operate(id: i32, ops: &[Op], nowait: bool, left: Option<Duration>)
     let left = left.map(crate::sys::waiter::timespec);
     let left = left.as_ref().map_or(ptr::null(), ptr::from_ref);
     // SAFETY: `array` holds as many operations as we say, and it and the time outlive the call.
-    Errno::result(unsafe { libc::syscall(libc::SYS_semtimedop, id, array.as_mut_ptr(), array.len(), left) }).map(drop)
+    Errno::result(unsafe { semtimedop(id, array.as_mut_ptr(), array.len(), left) }).map(drop)
 }
 
 /// Sets and semaphores in this namespace.
@@ -111,6 +111,16 @@ pub(super) fn create(name: &CStr, mode: u32, value: u32) -> nix::Result<()> {
     }
     // SAFETY: it was opened just now.
     Errno::result(unsafe { libc::sem_close(semaphore) }).map(drop)
+}
+
+unsafe extern "C" {
+    /// Both C libraries have it; the libc crate does not declare it.
+    fn semtimedop(
+        id: libc::c_int,
+        ops: *mut libc::sembuf,
+        count: libc::size_t,
+        left: *const libc::timespec,
+    ) -> libc::c_int;
 }
 
 #[cfg(target_env = "gnu")]

@@ -23,6 +23,10 @@ pub(super) struct Place<'a> {
 
 impl Place<'_> {
     fn open(&self, flags: OFlag) -> Result<(OwnedFd, FileStat)> {
+        // To open a FIFO or a device may already do something to it.
+        if let Ok(stat) = devshm::stat(self.path) {
+            self.must_be_regular(&stat)?;
+        }
         let opened = file::open_plain(self.path, flags);
         let (fd, stat) = opened.map_err(|errno| {
             let error =

@@ -12,6 +12,7 @@ use crate::model::{Family, Ident, Kind, Needs, Object, ObjectRef, Seen, Value};
 use crate::proc::{sysctl, sysvipc};
 use crate::sys::waiter;
 use nix::errno::Errno;
+use nix::sys::resource::{Resource, getrlimit};
 use std::os::fd::{AsFd as _, BorrowedFd};
 
 pub struct SysvShm;
@@ -201,6 +202,11 @@ impl Mechanism for SysvShm {
         let id = sysv::id(object, "shmctl")?;
         let command = if locked { libc::SHM_LOCK } else { libc::SHM_UNLOCK };
         sys::command(id, command).map_err(|errno| {
+            if errno == Errno::EPERM && getrlimit(Resource::RLIMIT_MEMLOCK).is_ok_and(|(soft, _)| soft == 0) {
+                return Error::new("shmctl-lock", errno, &object.reference)
+                    .because("this user may lock nothing")
+                    .with_status(Status::Limit);
+            }
             let error = sysv::failed("shmctl-lock", errno, &object.reference);
             if matches!(errno, Errno::EPERM | Errno::EACCES) { sysv::denied(error, Some(object)) } else { error }
         })
@@ -247,11 +253,11 @@ fn huge_flags(huge: Option<Huge>, object: &str) -> Result<i32> {
     match huge {
         None => Ok(0),
         Some(Huge::Default) => Ok(libc::SHM_HUGETLB),
-        Some(Huge::Size(size)) if size.is_power_of_two() => {
+        Some(Huge::Size(size)) if size.is_power_of_two() && size >= 4096 => {
             Ok(libc::SHM_HUGETLB | (size.ilog2() << SHM_HUGE_SHIFT).cast_signed())
         }
         Some(Huge::Size(size)) => {
-            Err(Error::refused(object, Status::Usage, format!("{size} is no size of a huge page: not a power of two")))
+            Err(Error::refused(object, Status::Usage, format!("{size} is no size of a huge page")))
         }
     }
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use std::fs;
 
 fn limits(env: &Env) -> Value {
-    env.json(["limits", "--json"])["limits"].clone()
+    env.json(["limits", "--json"])["objects"].clone()
 }
 
 /// The numbers in a file of /proc/sys.
@@ -53,7 +53,7 @@ fn a_document_of_limits_has_numbers_and_says_what_sets_them() {
     let env = Env::new();
     let document = env.json(["limits", "--json"]);
     assert_eq!((&document["version"], &document["gaps"]), (&json!(1), &json!([])));
-    for row in document["limits"].as_array().unwrap() {
+    for row in document["objects"].as_array().unwrap() {
         assert!(row["used"].is_u64() || row["used"].is_null(), "{row:#}");
         assert!(row["limit"].is_u64() || row["limit"].is_null(), "{row:#}");
         assert!(row["percent"].is_number() || row["percent"].is_null(), "{row:#}");
@@ -63,7 +63,7 @@ fn a_document_of_limits_has_numbers_and_says_what_sets_them() {
     }
     let lines = env.out(["limits", "--jsonl"]);
     let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(json!(lines), document["limits"]);
+    assert_eq!(json!(lines), document["objects"]);
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn posix_queues_cost_their_owner_whether_they_hold_messages_or_not() {
         let output = env.ipcx_as_nobody(["limits", "--json"]).assert().success().get_output().stdout.clone();
         let document: Value = serde_json::from_slice(&output).unwrap();
         // Either it may look and has none, or it may not look and says so; it never has root's.
-        let used = &named(&document["limits"], "RLIMIT_MSGQUEUE")["used"];
+        let used = &named(&document["objects"], "RLIMIT_MSGQUEUE")["used"];
         assert!(*used == 0 || used.is_null(), "{used}");
         assert_eq!(used.is_null(), !document["gaps"].as_array().unwrap().is_empty());
     }
@@ -166,7 +166,7 @@ fn the_limits_of_one_kind_are_its_own() {
     let env = Env::new();
     for kind in ["shm", "msgq", "sem"] {
         let document = env.json(["limits", kind, "--json"]);
-        let rows = document["limits"].as_array().unwrap();
+        let rows = document["objects"].as_array().unwrap();
         assert!(!rows.is_empty() && rows.iter().all(|row| row["kind"] == kind), "{document:#}");
     }
     env.ipcx(["limits", "pipes"]).assert().code(2);
@@ -192,7 +192,7 @@ fn a_missing_dev_shm_or_table_is_unknown_and_not_zero() {
     env.sh("mount --bind empty /dev").assert().success();
     let output = env.ipcx(["limits", "--json"]).assert().success().get_output().stdout.clone();
     let document: Value = serde_json::from_slice(&output).unwrap();
-    let row = named(&document["limits"], "/dev/shm size");
+    let row = named(&document["objects"], "/dev/shm size");
     assert_eq!((&row["used"], &row["limit"]), (&Value::Null, &Value::Null));
     let gap = document["gaps"].as_array().unwrap().iter().find(|gap| gap["subject"] == "/dev/shm size");
     assert_eq!(gap.map(|gap| &gap["errno"]), Some(&json!("ENOENT")), "{document:#}");
@@ -207,8 +207,8 @@ fn a_limit_that_cannot_be_read_is_unknown_and_no_warning_passes_over_it() {
     fs::create_dir(env.path("empty")).unwrap();
     env.sh("mount --bind empty /proc/sys/kernel").assert().success();
     let document = env.json(["limits", "msgq", "--json"]);
-    assert_eq!(named(&document["limits"], "MSGMNI")["limit"], Value::Null);
-    assert_eq!(named(&document["limits"], "MSGMNI")["used"], 1);
+    assert_eq!(named(&document["objects"], "MSGMNI")["limit"], Value::Null);
+    assert_eq!(named(&document["objects"], "MSGMNI")["used"], 1);
     let gaps = document["gaps"].as_array().unwrap();
     let gap = gaps.iter().find(|gap| gap["subject"] == "MSGMNI" && gap["field"] == "limit");
     assert_eq!(gap.map(|gap| &gap["errno"]), Some(&json!("ENOENT")), "{document:#}");

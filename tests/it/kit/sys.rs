@@ -43,6 +43,8 @@ pub(super) fn unshare() {
     assert_eq!(done, 0, "tests need namespaces of their own: {}", std::io::Error::last_os_error());
     mount("none", "/", "", libc::MS_REC | libc::MS_PRIVATE, "");
     mount("ipcx-it", "/dev/shm", "tmpfs", 0, "mode=1777,size=64m");
+    // RLIMIT_MSGQUEUE bounds the queues of all tests together: default ones are made small.
+    drop(fs::write("/proc/sys/fs/mqueue/msgsize_default", "1024"));
     if Path::new("/dev/mqueue").is_dir() {
         mount("ipcx-it", "/dev/mqueue", "mqueue", 0, "");
     }

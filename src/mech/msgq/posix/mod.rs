@@ -14,11 +14,11 @@ use crate::proc::{mounts, sysctl};
 use crate::sys::lease;
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, openat};
-use nix::sys::stat::{FileStat, Mode, fchmod, fstat, fstatat};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
+use nix::sys::stat::{FchmodatFlags, FileStat, Mode, fchmodat, fstat, fstatat};
 use queue::Queue;
 use std::ffi::{CStr, CString};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 
 pub struct PosixMsgq;
 
@@ -57,6 +57,13 @@ fn open_queue(name: &Text, flags: i32) -> Result<OwnedFd> {
         };
         crate::mech::sysv::denied(error, seen.as_ref())
     })
+}
+
+/// A descriptor of a queue that we may not open, good for changing it (O_PATH, open(2)).
+fn handle(name: &Text) -> Option<OwnedFd> {
+    let file = CString::new(name.raw().get(1..)?).ok()?;
+    openat(&directory().ok()?, file.as_c_str(), OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())
+        .ok()
 }
 
 /// A queue that we may not open, as its entry in the directory shows it.
@@ -100,8 +107,33 @@ fn directory() -> std::result::Result<OwnedFd, Gap> {
         return Err(gap("fsopen", unmounted, note.to_owned()));
     };
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    nix::fcntl::open(&mounted, flags, Mode::empty())
-        .map_err(|errno| gap("open", errno, format!("could not look into {}", devshm::shown(&mounted))))
+    let directory = nix::fcntl::open(&mounted, flags, Mode::empty())
+        .map_err(|errno| gap("open", errno, format!("could not look into {}", devshm::shown(&mounted))))?;
+    if is_foreign(&directory) {
+        let note = format!("could not look: {} is that of another IPC namespace", devshm::shown(&mounted));
+        return Err(gap("fsopen", unmounted, note));
+    }
+    Ok(directory)
+}
+
+/// Whether a mounted mqueue file system shows the queues of another IPC namespace: then its names
+/// name nothing to mq_open(3), or another queue. An empty one says nothing.
+fn is_foreign(directory: &OwnedFd) -> bool {
+    let Ok(entries) = Dir::openat(directory, ".", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()) else {
+        return false;
+    };
+    let device = fstat(directory).map(|stat| stat.st_dev);
+    let names = entries.into_iter().flatten().map(|entry| entry.file_name().to_owned());
+    let evidence = names.filter(|name| !matches!(name.to_bytes(), b"." | b"..")).find_map(|file| {
+        let name = CString::new([b"/", file.to_bytes()].concat()).ok()?;
+        match sys::mq_open(&name, libc::O_RDONLY, 0, None) {
+            Ok(queue) => Some(fstat(&queue).map(|stat| stat.st_dev) != device),
+            // It may have gone in between.
+            Err(Errno::ENOENT) => Some(fstatat(directory, file.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW).is_ok()),
+            Err(_) => None,
+        }
+    });
+    evidence.unwrap_or(false)
 }
 
 /// What a file of the mqueue file system says of its queue.
@@ -352,17 +384,18 @@ impl Mechanism for PosixMsgq {
                 "make another with --max-messages and --message-size",
             ));
         }
-        // Any of its rights gives the owner a descriptor to change it through.
-        let queue = open_queue(name, libc::O_RDONLY)
-            .or_else(|_| open_queue(name, libc::O_WRONLY))
-            .map_err(|error| crate::mech::sysv::denied(error, Some(object)))?;
+        let denied = |error| crate::mech::sysv::denied(error, Some(object));
+        // Any of its rights gives the owner a descriptor; without one its entry has to do.
+        let opened = open_queue(name, libc::O_RDONLY).or_else(|_| open_queue(name, libc::O_WRONLY));
+        let queue = opened.or_else(|error| handle(name).ok_or(error)).map_err(denied)?;
+        let path = format!("/proc/self/fd/{}", queue.as_raw_fd());
         devshm::change(
             &object.reference,
             change,
-            |mode| fchmod(&queue, mode),
-            |uid, gid| nix::unistd::fchown(&queue, uid, gid),
+            |mode| fchmodat(AT_FDCWD, path.as_str(), mode, FchmodatFlags::FollowSymlink),
+            |uid, gid| nix::unistd::chown(path.as_str(), uid, gid),
         )
-        .map_err(|error| crate::mech::sysv::denied(error, Some(object)))
+        .map_err(denied)
     }
 
     fn limits(&self) -> Vec<Limit> {

@@ -158,10 +158,7 @@ impl Mechanism for SysvMsgq {
 
     fn set(&self, object: &Object, change: &Change) -> Result<()> {
         let id = sysv::id(object, "msgctl")?;
-        apply(id, change).map_err(|error| match error.call {
-            "msgctl" => sysv::denied(error, Some(object)),
-            _ => error,
-        })
+        apply(id, change)
     }
 
     fn limits(&self) -> Vec<Limit> {
@@ -196,6 +193,7 @@ impl Mechanism for SysvMsgq {
 
 fn apply(id: i32, change: &Change) -> Result<()> {
     let mut queue = stat(id)?;
+    let before = from_row(&row(id, &queue));
     sysv::change(&mut queue.msg_perm, change);
     if let Some(bytes) = change.max_bytes {
         // The kernel takes it as an int and cuts what is over (msgctl_down, ipc/msg.c).
@@ -210,7 +208,7 @@ fn apply(id: i32, change: &Change) -> Result<()> {
             Error::new("msgctl-qbytes", errno, reference(id))
                 .because(format!("a queue of {bytes} bytes is not permitted"))
         }
-        _ => sysv::failed("msgctl", errno, &reference(id)),
+        _ => sysv::set_failed("msgctl", errno, &before),
     })
 }
 

@@ -75,7 +75,7 @@ fn decode(bytes: &[u8], layout: Layout) -> Option<(u64, u64)> {
 /// A musl semaphore has no name of its own: it is a file of 32 bytes that reads as one and was
 /// written to, which a region fresh from ftruncate(2) was not.
 pub fn is_semaphore(directory: &Dir, name: &[u8], stat: &FileStat) -> bool {
-    if name.starts_with(PREFIX.as_bytes()) {
+    if name.len() > PREFIX.len() && name.starts_with(PREFIX.as_bytes()) {
         return usize::try_from(stat.st_size).is_ok_and(|size| size <= LENGTH);
     }
     usize::try_from(stat.st_size) == Ok(LENGTH)
@@ -116,7 +116,7 @@ fn locate(name: &Text) -> Result<(PathBuf, Layout, FileStat)> {
                     format!("{} is no semaphore but shared memory of {} bytes", devshm::shown(&path), stat.st_size);
                 return Err(Error::refused(reference(name), Status::Failed, cause));
             }
-            Ok(stat) if layout == Layout::Glibc || usize::try_from(stat.st_size) == Ok(LENGTH) => {
+            Ok(stat) if layout == Layout::Glibc || is_musl(&path, &stat) => {
                 return Ok((path, layout, stat));
             }
             Ok(_) | Err(Errno::ENOENT | Errno::ENAMETOOLONG) => {}
@@ -126,15 +126,25 @@ fn locate(name: &Text) -> Result<(PathBuf, Layout, FileStat)> {
     Err(devshm::failed("sem_open", Errno::ENOENT, &reference(name)))
 }
 
+/// Whether a file without a prefix is a semaphore of musl; the one that we may not read may be one.
+fn is_musl(path: &std::path::Path, stat: &FileStat) -> bool {
+    let bytes = || file::open_plain(path, OFlag::O_RDONLY).and_then(|(fd, _)| devshm::head(&fd, LENGTH));
+    usize::try_from(stat.st_size) == Ok(LENGTH)
+        && stat.st_blocks > 0
+        && bytes().map_or(true, |bytes| decode(&bytes, Layout::Musl).is_some())
+}
+
 fn object(name: &Text, layout: Layout, stat: &FileStat, bytes: nix::Result<Vec<u8>>) -> Object {
     let mut object = devshm::object(reference(name), Family::Posix, stat);
     object.facts.push("nsems", Value::Count(1));
-    object.facts.push("layout", Value::Word(layout.word()));
     devshm::times(&mut object, stat);
     let state = match bytes {
         Ok(bytes) => decode(&bytes, layout).ok_or(Reason { call: "decode", errno: libc::EBADMSG }),
         Err(errno) => Err(Reason { call: "open", errno: errno as i32 }),
     };
+    if state.is_ok() {
+        object.facts.push("layout", Value::Word(layout.word()));
+    }
     let (value, waiters) = match state {
         Ok((value, waiters)) => (Seen::Is(value), Seen::Is(waiters)),
         Err(Reason { call, errno }) => (Seen::hidden(call, errno), Seen::hidden(call, errno)),

@@ -12,7 +12,7 @@ use crate::model::{Family, Ident, Kind, Needs, Object, ObjectRef, Seen, Value};
 use crate::proc::{sysctl, sysvipc};
 use nix::errno::Errno;
 use set::Set;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub struct SysvSem;
 
@@ -53,10 +53,14 @@ fn row(id: i32, set: &libc::semid_ds) -> sysvipc::Sem {
     }
 }
 
-fn count(set: &libc::semid_ds) -> u16 {
-    // SEMMSL cannot be over 65535: the index in struct sembuf has 16 bits.
+/// How many semaphores a set has. An index in struct sembuf has 16 bits, so of a larger set, which
+/// SEMMSL may permit, some could not even be named.
+fn count(id: i32, set: &libc::semid_ds) -> Result<u16> {
     #[allow(clippy::useless_conversion)]
-    u16::try_from(set.sem_nsems).unwrap_or(u16::MAX)
+    u16::try_from(set.sem_nsems).map_err(|_| {
+        let cause = format!("a set of {} semaphores has more than an operation can name", set.sem_nsems);
+        Error::refused(reference(id), Status::Limit, cause)
+    })
 }
 
 impl Mechanism for SysvSem {
@@ -128,7 +132,7 @@ impl Mechanism for SysvSem {
 
     fn open(&self, id: &Ident, _: Access) -> Result<Opened> {
         let id = resolve(id)?;
-        let count = count(&stat(id)?);
+        let count = count(id, &stat(id)?)?;
         Ok(Opened::Counter(Box::new(Set::new(id, count))))
     }
 
@@ -261,13 +265,14 @@ fn initialise(id: i32, values: &[u16], mode: u32) -> nix::Result<()> {
 /// Waits until another process has given a set its first values: the other half of the handshake.
 /// A set that is older than a moment was made by something that knows no handshake.
 fn ready(id: i32) -> Result<u16> {
+    let start = Instant::now();
     loop {
         let set = stat(id)?;
         let row = row(id, &set);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let age = now.saturating_sub(u64::try_from(row.ctime).unwrap_or(0));
-        if row.otime != 0 || age > IN_THE_MAKING.as_secs() {
-            return Ok(count(&set));
+        if row.otime != 0 || age > IN_THE_MAKING.as_secs() || start.elapsed() > IN_THE_MAKING {
+            return count(id, &set);
         }
         // The kernel wakes nobody when sem_otime changes, so there is nothing to block on.
         std::thread::sleep(Duration::from_millis(1));
