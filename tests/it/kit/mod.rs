@@ -124,6 +124,20 @@ pub fn refusal(command: &mut Command, status: i32) -> String {
     String::from_utf8(output.stderr).unwrap()
 }
 
+impl Drop for Env {
+    /// The kernel takes its time to free a namespace, and RLIMIT_MSGQUEUE bounds the queues of all
+    /// tests together: queues go at once.
+    fn drop(&mut self) {
+        let place = self.path(".mqueue");
+        if fs::create_dir(&place).is_ok() && sys::try_mount("mqueue", &place) {
+            for queue in fs::read_dir(&place).into_iter().flatten().flatten() {
+                drop(fs::remove_file(queue.path()));
+            }
+            sys::unmount(place.to_str().unwrap());
+        }
+    }
+}
+
 /// A process that is killed when the test is done with it.
 pub struct Running {
     child: Option<Child>,

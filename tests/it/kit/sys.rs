@@ -6,6 +6,7 @@ use std::fs;
 use std::os::fd::{FromRawFd as _, OwnedFd};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static IN_USER_NAMESPACE: AtomicBool = AtomicBool::new(false);
@@ -43,11 +44,16 @@ pub(super) fn unshare() {
     assert_eq!(done, 0, "tests need namespaces of their own: {}", std::io::Error::last_os_error());
     mount("none", "/", "", libc::MS_REC | libc::MS_PRIVATE, "");
     mount("ipcx-it", "/dev/shm", "tmpfs", 0, "mode=1777,size=64m");
-    // RLIMIT_MSGQUEUE bounds the queues of all tests together: default ones are made small.
-    drop(fs::write("/proc/sys/fs/mqueue/msgsize_default", "1024"));
     if Path::new("/dev/mqueue").is_dir() {
         mount("ipcx-it", "/dev/mqueue", "mqueue", 0, "");
     }
+}
+
+/// Mounts a file system of this kind, if it can be done.
+pub(super) fn try_mount(kind: &str, at: &Path) -> bool {
+    let (kind, at) = (CString::new(kind).unwrap(), CString::new(at.to_str().unwrap()).unwrap());
+    // SAFETY: the strings end with NUL and outlive the call; this kind takes no data.
+    unsafe { libc::mount(kind.as_ptr(), at.as_ptr(), kind.as_ptr(), 0, ptr::null()) == 0 }
 }
 
 fn mount(source: &str, target: &str, kind: &str, flags: libc::c_ulong, data: &str) {
