@@ -80,7 +80,19 @@ fn columns_are_offered_and_the_last_of_several_is_completed() {
 fn names_that_mean_harm_reach_no_shell() {
     use std::os::unix::ffi::OsStringExt as _;
     let env = Env::new();
-    let names: [&[u8]; 5] = [b"x\x1b[31m", b"x\ninjected", b"x\t$(id)", b"x\x0bother", b"x\xff"];
+    let names: [&[u8]; 11] = [
+        b"x\x1b[31m",
+        b"x\ninjected",
+        b"x\t$(id)",
+        b"x\x0bother",
+        b"x\xff",
+        b"x$(touch PWN)",
+        b"x`id`",
+        b"x;id",
+        b"x&id",
+        b"x y",
+        b"x'*\"",
+    ];
     for name in names {
         fs::write(std::ffi::OsString::from_vec([b"/dev/shm/", name].concat()), "x").unwrap();
     }
@@ -89,6 +101,7 @@ fn names_that_mean_harm_reach_no_shell() {
         let lines = offered(&env, shell, &["shm", "read", "/x"]);
         assert!(lines.iter().any(|line| line.starts_with("/xgood")), "{lines:?}");
         assert!(!lines.iter().any(|line| line.starts_with("injected")), "{shell}: {lines:?}");
+        assert!(!lines.join("\n").contains(['$', '`', ';', '&', '*', '\'', '"']), "{shell}: {lines:?}");
         assert_harmless(shell, lines.join("\n").as_bytes());
     }
     let lines = offered(&env, "fish", &["shm", "read", "/x"]);

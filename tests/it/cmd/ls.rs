@@ -668,3 +668,16 @@ fn an_empty_listing_says_so_on_a_terminal() {
     };
     assert_eq!(text, "ipcx: there are no such objects in this IPC namespace\n");
 }
+
+#[test]
+fn iso_times_are_those_of_the_zone() {
+    let env = Env::new();
+    env.out(["sem", "create"]);
+    if !std::path::Path::new("/usr/share/zoneinfo/Asia/Tokyo").exists() {
+        crate::skip!("there are no time zones on this machine");
+    }
+    let listing = ["sem", "ls", "-o", "ctime", "--time-format", "iso", "--no-headings"];
+    let output = env.ipcx(listing).env("TZ", "Asia/Tokyo").output().unwrap();
+    assert!(String::from_utf8(output.stdout).unwrap().ends_with("+09:00\n"));
+    assert!(env.out(listing).ends_with("+00:00"));
+}

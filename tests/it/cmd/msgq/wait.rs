@@ -254,3 +254,30 @@ fn a_sender_that_is_signalled_says_exactly_how_many_it_sent() {
         fs::remove_file(&output).unwrap();
     }
 }
+
+#[test]
+fn a_timeout_is_kept_where_no_timer_can_be_made() {
+    let env = Env::new();
+    for queue in both(&env) {
+        // Timers count against the signals that a user may have pending.
+        env.sh(&format!("exec prlimit --sigpending=0 ipcx msgq recv {queue} --timeout 100ms")).assert().code(124);
+    }
+}
+
+#[test]
+fn an_interrupt_of_the_terminal_ends_a_shell_loop_as_well() {
+    use std::io::Write as _;
+    use std::os::unix::process::ExitStatusExt as _;
+    let env = Env::new();
+    for queue in both(&env) {
+        let mut command = std::process::Command::new("setsid");
+        command.arg("--ctty").arg(crate::kit::program()).args(["msgq", "recv", &queue]);
+        let (mut waiting, mut terminal) = Running::on_terminal(command);
+        waiting.wait_blocked(if queue.starts_with('/') { "wq_sleep" } else { "do_msgrcv" });
+        terminal.write_all(b"\x03").unwrap();
+        waiting.wait_end();
+        let ended = waiting.status();
+        // A shell stops its script only if the command died of the signal.
+        assert_eq!(ended.signal(), Some(2), "{queue}");
+    }
+}

@@ -232,3 +232,30 @@ fn a_waiting_run_is_counted_and_goes_on_when_the_holder_ends() {
     assert_eq!(second.status().code(), Some(0));
     assert_eq!(first.status().code(), Some(0));
 }
+
+#[test]
+fn the_status_arrives_where_a_parent_has_ignored_the_end_of_children() {
+    let env = Env::new();
+    for reference in each_family(&env, "1") {
+        let script = format!("trap '' CHLD; exec ipcx sem run {reference} -- sh -c 'exit 7'");
+        env.sh(&script).assert().code(7);
+        assert_eq!(values(&env, reference), [1], "{reference}");
+    }
+}
+
+#[test]
+fn every_signal_reaches_a_command_that_runs_beside_us() {
+    let env = Env::new();
+    env.out(["sem", "create", "/slots", "--value", "1"]);
+    let script =
+        "n=0; trap 'n=$((n+1)); echo $n; [ $n = 3 ] && exit 9' TERM; echo ready; while :; do read x < hold; done";
+    env.sh("mkfifo hold").assert().success();
+    let mut run = env.start(["sem", "run", "/slots", "--", "sh", "-c", script]);
+    assert_eq!(run.line(), "ready");
+    for n in 1..=3 {
+        run.signal(15);
+        assert_eq!(run.line(), n.to_string());
+    }
+    assert_eq!(run.status().code(), Some(9));
+    assert_eq!(values(&env, "/slots"), [1]);
+}

@@ -125,3 +125,12 @@ fn identifier_zero_is_an_object_like_any_other() {
     env.fails(0, ["shm", "rm", "0"]);
     assert_eq!(listed(&env), 0);
 }
+
+#[test]
+fn the_writer_of_a_fifo_is_left_alone() {
+    let env = Env::new();
+    let script = "mkfifo ./pipe; echo precious > ./pipe & \\
+        for verb in 'read ./pipe' 'write ./pipe x' 'dump ./pipe' 'attach ./pipe' 'show ./pipe' 'rm ./pipe'; do \\
+        ipcx shm $verb < /dev/null && exit 1; done; cat ./pipe; wait $!";
+    env.sh(script).assert().success().stdout("precious\n");
+}
