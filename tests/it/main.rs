@@ -7,6 +7,8 @@ mod kit;
 mod cmd;
 mod examples;
 mod hostile;
+mod kernel;
 mod mech;
 mod readme;
+mod start;
 mod surface;
