@@ -1,9 +1,10 @@
 //! Kernels that lack something: a filter refuses the calls as such a kernel does.
 
 use crate::kit::look::{named, refs, unmount_mqueue};
-use crate::kit::{Env, NOBODY, Refusal, half_made_set, refusal};
+use crate::kit::{Env, NOBODY, Refusal, Starts as _, half_made_set, refusal};
 use libc::{EAGAIN, EINVAL, ENODEV, ENOSYS};
 use serde_json::json;
+use std::os::unix::process::CommandExt as _;
 
 fn missing(calls: &[libc::c_long]) -> Vec<Refusal> {
     calls.iter().map(|call| Refusal::of(*call, ENOSYS)).collect()
@@ -267,8 +268,6 @@ fn before_4_17_what_may_not_be_read_is_denied_and_not_said_to_be_missing() {
     env.out(["msgq", "create"]);
     env.out(["sem", "create"]);
     for kind in ["shm", "msgq", "sem"] {
-        use crate::kit::Starts as _;
-        use std::os::unix::process::CommandExt as _;
         for verb in ["show", "rm"] {
             let mut command = env.command([kind, verb, "0"]);
             command.uid(NOBODY).gid(NOBODY).refused(&without_stat_any());
@@ -282,8 +281,6 @@ fn before_4_17_what_may_not_be_read_is_denied_and_not_said_to_be_missing() {
 
 #[test]
 fn a_segment_is_filled_and_read_where_the_kernel_helps_with_nothing() {
-    use crate::kit::Starts as _;
-    use std::os::unix::process::CommandExt as _;
     let env = Env::new();
     env.out(["shm", "create", "--size", "5M", "--mode", "666"]);
     env.sh("seq 1000000 | head -c 5242880 >data; chmod 644 data").assert().success();

@@ -7,6 +7,7 @@ mod kit;
 mod cmd;
 mod examples;
 mod hostile;
+mod identity;
 mod kernel;
 mod mech;
 mod readme;

@@ -1,7 +1,7 @@
-//! What ipcx inherits when it starts: signals, limits, environment, arguments, namespaces.
+//! What ipcx inherits when it starts: signals, limits, environment, arguments.
 
 use crate::kit::look::refs;
-use crate::kit::{Env, Running, Starts as _, until};
+use crate::kit::{Env, Running, Starts as _};
 use serde_json::json;
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
@@ -25,17 +25,8 @@ const WAITS: [(&str, &str); 5] = [
     ("msgq recv /q", "wq_sleep"),
     ("sem wait 0", "semtimedop"),
     ("sem wait /s", "futex"),
-    ("shm attach 0", ""),
+    ("shm attach 0", "pipe_read"),
 ];
-
-fn blocked(running: &mut Running, function: &str) {
-    if function.is_empty() {
-        // It looks at its input, which does not end, in one way or another.
-        running.wait_blocked("p");
-    } else {
-        running.wait_blocked(function);
-    }
-}
 
 #[test]
 fn a_hangup_ends_every_wait_with_129() {
@@ -43,10 +34,9 @@ fn a_hangup_ends_every_wait_with_129() {
     objects(&env);
     for (line, function) in WAITS {
         let mut waiting = env.start(line.split(' '));
-        blocked(&mut waiting, function);
-        if line.starts_with("shm") {
-            until("its attachment", || env.json(["show", "shm/0", "--json"])["objects"][0]["nattch"] == 1);
-        }
+        waiting.wait_blocked(function);
+        let attached = u32::from(line.starts_with("shm"));
+        assert_eq!(env.json(["show", "shm/0", "--json"])["objects"][0]["nattch"], attached);
         waiting.signal(SIGHUP);
         waiting.wait_end();
         let ended = waiting.end();
@@ -64,7 +54,7 @@ fn signals_that_were_ignored_at_the_start_do_not_end_a_wait() {
         let mut command = env.command(line.split(' '));
         command.ignoring(SIGHUP).ignoring(SIGINT);
         let mut waiting = Running::start(command);
-        blocked(&mut waiting, function);
+        waiting.wait_blocked(function);
         waiting.signal(SIGHUP);
         waiting.signal(SIGINT);
         waiting.signal(SIGTERM);
@@ -260,59 +250,4 @@ fn thousands_of_references_are_removed_by_one_command() {
     }
     env.ipcx(["rm", "--quiet"].into_iter().chain(references.iter().map(String::as_str))).assert().success();
     assert_eq!(env.json(["ls", "--json"])["objects"], json!([]));
-}
-
-#[test]
-fn an_object_of_another_namespace_with_the_same_identifier_is_not_touched() {
-    let env = Env::new();
-    objects(&env);
-    env.out(["msgq", "send", "0", "ours"]);
-    env.out(["shm", "write", "0", "ours"]);
-    let ours = || env.out(["show", "msgq/0", "shm/0", "sem/0", "--jsonl"]);
-    let before = ours();
-    let there = "unshare --ipc sh -euc '
-        for kind in shm msgq sem; do
-            status=0; ipcx rm $kind/0 || status=$?; [ $status = 3 ]
-        done
-        ipcx msgq create; ipcx shm create --size 8; ipcx sem create --value 3
-        ipcx msgq send 0 theirs; ipcx msgq recv 0; ipcx shm write 0 theirs; ipcx shm read 0
-        ipcx sem set 0 0=9; ipcx msgq set 0 --mode 666
-        ipcx rm msgq/0 shm/0 sem/0
-    '";
-    let output = env.sh(there).assert().success().get_output().stdout.clone();
-    assert_eq!(output, b"0\n0\n0\ntheirs\ntheirs\0\0");
-    assert_eq!(ours(), before);
-    assert_eq!(env.out(["msgq", "recv", "0"]), "ours");
-}
-
-#[test]
-fn identifier_0_is_an_object_to_every_verb() {
-    let env = Env::new();
-    let lines = "
-        msgq create; msgq send 0 a b c; msgq recv 0; msgq recv msgq/0 --all --type 1; msgq send 0 d; msgq peek 0
-        msgq set 0 --mode 640; msgq show 0; msgq ls; show msgq/0
-        shm create --size 4096; shm write 0 x; shm read 0; shm dump 0; shm attach 0 -- true; shm lock 0; shm unlock 0
-        shm set 0 --mode 640; shm show 0; show --attach shm/0
-        sem create --value 1; sem wait 0; sem post 0; sem get 0; sem op 0 0=-1; sem zero 0; sem set 0 0=2
-        sem run 0 -- true; sem set 0 --mode 640; sem show 0; show sem/0
-        msgq rm 0; shm rm 0; sem rm 0";
-    for line in lines.split([';', '\n']).map(str::trim).filter(|line| !line.is_empty()) {
-        let output = env.ipcx(line.split(' ')).output().unwrap();
-        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
-    }
-    assert_eq!(env.json(["ls", "--json"])["objects"], json!([]));
-}
-
-#[test]
-fn a_key_with_its_top_bit_set_is_one_key_however_it_is_written() {
-    let env = Env::new();
-    for (kind, create) in [("msgq", "msgq create"), ("shm", "shm create --size 1"), ("sem", "sem create")] {
-        let id = env.out(create.split(' ').chain(["0xfffffffb"]));
-        let object = env.json(["show", &format!("{kind}/key/4294967291"), "--json"])["objects"][0].clone();
-        assert_eq!(object["id"].to_string(), id);
-        assert_eq!(object["key"], "0xfffffffb");
-        env.ipcx(["rm", &format!("{kind}/0x1fffffffb")]).assert().code(2);
-        env.ipcx(["rm", &format!("{kind}/key/037777777773")]).assert().success();
-        env.ipcx(["rm", &format!("{kind}/{id}")]).assert().code(3);
-    }
 }

@@ -19,9 +19,18 @@ pub fn in_new_user_namespace() -> bool {
 /// A user namespace can be entered only while there is a single thread: before main.
 #[used]
 #[unsafe(link_section = ".init_array")]
-static AT_START: extern "C" fn() = enter_user_namespace;
+static AT_START: extern "C" fn() = at_start;
 
-extern "C" fn enter_user_namespace() {
+extern "C" fn at_start() {
+    let most = libc::rlimit { rlim_cur: 1 << 30, rlim_max: 1 << 30 };
+    // The POSIX queues of all namespaces and of all tests that run count as those of one user, also
+    // for a moment after a namespace is gone. Only root may raise the limit.
+    // SAFETY: `most` outlives the call.
+    unsafe { libc::setrlimit(libc::RLIMIT_MSGQUEUE, &raw const most) };
+    enter_user_namespace();
+}
+
+fn enter_user_namespace() {
     // SAFETY: these calls take and give numbers.
     unsafe {
         let (uid, gid) = (libc::geteuid(), libc::getegid());
