@@ -19,7 +19,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-pub use sys::{finish_set, ftok, half_made_set, in_new_user_namespace, post_named, unmount};
+pub use sys::{Refusal, finish_set, ftok, half_made_set, in_new_user_namespace, post_named, unmount};
 
 /// Long enough for a slow machine, short enough to see a hang.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -63,6 +63,15 @@ impl Env {
     pub fn ipcx_as_nobody<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let mut command = self.command(args);
         command.uid(NOBODY).gid(NOBODY);
+        let mut command = Command::from_std(command);
+        command.timeout(PATIENCE);
+        command
+    }
+
+    /// ipcx on a kernel that refuses these calls.
+    pub fn ipcx_refused<S: AsRef<OsStr>>(&self, refusals: &[Refusal], args: impl IntoIterator<Item = S>) -> Command {
+        let mut command = self.command(args);
+        command.refused(refusals);
         let mut command = Command::from_std(command);
         command.timeout(PATIENCE);
         command
@@ -114,6 +123,47 @@ impl Env {
     /// Whether other users exist here: real root, not the root of a user namespace with one user.
     pub fn has_users(&self) -> bool {
         !in_new_user_namespace()
+    }
+}
+
+/// In what state a command starts, beyond what the standard library lets one say.
+pub trait Starts {
+    /// On a kernel that refuses these calls.
+    fn refused(&mut self, refusals: &[Refusal]) -> &mut Self;
+    /// With a resource limit.
+    fn limited(&mut self, resource: libc::__rlimit_resource_t, to: u64) -> &mut Self;
+    /// With a blocked signal.
+    fn blocking(&mut self, signal: i32) -> &mut Self;
+    /// With an ignored signal.
+    fn ignoring(&mut self, signal: i32) -> &mut Self;
+    /// With an alarm(2) after so many seconds.
+    fn alarmed(&mut self, seconds: u32) -> &mut Self;
+}
+
+impl Starts for std::process::Command {
+    fn refused(&mut self, refusals: &[Refusal]) -> &mut Self {
+        sys::refuse(self, refusals);
+        self
+    }
+
+    fn limited(&mut self, resource: libc::__rlimit_resource_t, to: u64) -> &mut Self {
+        sys::limit(self, resource, to);
+        self
+    }
+
+    fn blocking(&mut self, signal: i32) -> &mut Self {
+        sys::block(self, signal);
+        self
+    }
+
+    fn ignoring(&mut self, signal: i32) -> &mut Self {
+        sys::ignore(self, signal);
+        self
+    }
+
+    fn alarmed(&mut self, seconds: u32) -> &mut Self {
+        sys::alarm(self, seconds);
+        self
     }
 }
 

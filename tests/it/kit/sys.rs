@@ -5,6 +5,7 @@ use std::ffi::CString;
 use std::fs;
 use std::os::fd::{FromRawFd as _, OwnedFd};
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,9 +20,18 @@ pub fn in_new_user_namespace() -> bool {
 /// A user namespace can be entered only while there is a single thread: before main.
 #[used]
 #[unsafe(link_section = ".init_array")]
-static AT_START: extern "C" fn() = enter_user_namespace;
+static AT_START: extern "C" fn() = at_start;
 
-extern "C" fn enter_user_namespace() {
+extern "C" fn at_start() {
+    let most = libc::rlimit { rlim_cur: 1 << 30, rlim_max: 1 << 30 };
+    // The POSIX queues of all namespaces and of all tests that run count as those of one user, also
+    // for a moment after a namespace is gone. Only root may raise the limit.
+    // SAFETY: `most` outlives the call.
+    unsafe { libc::setrlimit(libc::RLIMIT_MSGQUEUE, &raw const most) };
+    enter_user_namespace();
+}
+
+fn enter_user_namespace() {
     // SAFETY: these calls take and give numbers.
     unsafe {
         let (uid, gid) = (libc::geteuid(), libc::getegid());
@@ -132,4 +142,109 @@ pub fn ftok(path: &Path, project: u8) -> i32 {
     let path = CString::new(path.as_os_str().as_encoded_bytes()).unwrap();
     // SAFETY: the string ends with NUL.
     unsafe { libc::ftok(path.as_ptr(), project.into()) }
+}
+
+/// A system call that a kernel refuses: all of it, or only where some bits of an argument, counted
+/// from 0, have a value.
+#[derive(Clone, Copy)]
+pub struct Refusal {
+    pub call: libc::c_long,
+    pub argument: Option<(u32, u32, u32)>,
+    pub errno: i32,
+}
+
+impl Refusal {
+    pub fn of(call: libc::c_long, errno: i32) -> Refusal {
+        Refusal { call, argument: None, errno }
+    }
+}
+
+/// Lets a command find a kernel that refuses these calls, by a filter of seccomp(2).
+pub(super) fn refuse(command: &mut std::process::Command, refusals: &[Refusal]) {
+    let word = |n: libc::c_long| u32::try_from(n).unwrap();
+    let step = |code: u32, k: u32| libc::sock_filter { code: code.try_into().unwrap(), jt: 0, jf: 0, k };
+    let load = |offset: u32| step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, offset);
+    let unless = |k: u32, jf: u8| libc::sock_filter { jf, ..step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, k) };
+    let give = |k: u32| step(libc::BPF_RET | libc::BPF_K, k);
+    // The low word of an argument of struct seccomp_data.
+    let half = if cfg!(target_endian = "big") { 4 } else { 0 };
+    let mut filter = Vec::new();
+    for refusal in refusals {
+        filter.push(load(0));
+        if let Some((argument, bits, value)) = refusal.argument {
+            filter.push(unless(word(refusal.call), 4));
+            filter.push(load(16 + 8 * argument + half));
+            filter.push(step(libc::BPF_ALU | libc::BPF_AND | libc::BPF_K, bits));
+            filter.push(unless(value, 1));
+        } else {
+            filter.push(unless(word(refusal.call), 1));
+        }
+        filter.push(give(libc::SECCOMP_RET_ERRNO | u32::try_from(refusal.errno).unwrap()));
+    }
+    filter.push(give(libc::SECCOMP_RET_ALLOW));
+    let install = move || {
+        let program =
+            libc::sock_fprog { len: filter.len().try_into().unwrap_or(0), filter: filter.as_ptr().cast_mut() };
+        // SAFETY: prctl takes numbers here, and `program` with its filter outlives the call.
+        let done = unsafe {
+            libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+                && libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) == 0
+        };
+        if done { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+    };
+    // SAFETY: between fork and exec it makes two system calls and allocates nothing.
+    unsafe { command.pre_exec(install) };
+}
+
+/// Lets a command start with a lower limit of its resources.
+pub(super) fn limit(command: &mut std::process::Command, resource: libc::__rlimit_resource_t, to: u64) {
+    let install = move || {
+        let limit = libc::rlimit { rlim_cur: to, rlim_max: to };
+        // SAFETY: `limit` outlives the call.
+        if unsafe { libc::setrlimit(resource, &raw const limit) } == 0 {
+            Ok(())
+        } else {
+            Err(std::io::Error::last_os_error())
+        }
+    };
+    // SAFETY: between fork and exec it makes one system call and allocates nothing.
+    unsafe { command.pre_exec(install) };
+}
+
+/// Lets a command start with a signal blocked.
+pub(super) fn block(command: &mut std::process::Command, signal: i32) {
+    let install = move || {
+        // SAFETY: the set is initialised before it is used and outlives the calls.
+        unsafe {
+            let mut set = std::mem::MaybeUninit::<libc::sigset_t>::zeroed().assume_init();
+            libc::sigemptyset(&raw mut set);
+            libc::sigaddset(&raw mut set, signal);
+            libc::sigprocmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut());
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec it makes one system call and allocates nothing.
+    unsafe { command.pre_exec(install) };
+}
+
+/// Lets a command start with a signal that is ignored, as nohup(1) does.
+pub(super) fn ignore(command: &mut std::process::Command, signal: i32) {
+    let install = move || {
+        // SAFETY: SIG_IGN runs no code.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+        Ok(())
+    };
+    // SAFETY: between fork and exec it makes one system call and allocates nothing.
+    unsafe { command.pre_exec(install) };
+}
+
+/// Lets a command start with an alarm(2) that comes after so many seconds.
+pub(super) fn alarm(command: &mut std::process::Command, seconds: u32) {
+    let install = move || {
+        // SAFETY: alarm takes a number.
+        unsafe { libc::alarm(seconds) };
+        Ok(())
+    };
+    // SAFETY: between fork and exec it makes one system call and allocates nothing.
+    unsafe { command.pre_exec(install) };
 }
