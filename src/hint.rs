@@ -58,7 +58,6 @@ static TABLE: &[Hint] = &[
             now("kernel.msgmni")
         )
     }),
-    on("msgget", Errno::ENOSYS, no_sysv),
     on("msgsnd", Errno::EINVAL, || {
         format!(
             "kernel.msgmax = {} bounds a System V message; raise it with sysctl, or use shm or a POSIX queue",
@@ -93,7 +92,6 @@ static TABLE: &[Hint] = &[
         )
     }),
     on("shmget", Errno::ENOMEM, || "there is not enough memory, or vm.overcommit_memory = 2 forbids it".to_owned()),
-    on("shmget", Errno::ENOSYS, no_sysv),
     on("shmget-huge", Errno::ENOMEM, || {
         format!(
             "vm.nr_hugepages = {} is the number of huge pages there are; raise it with sysctl",
@@ -135,7 +133,6 @@ static TABLE: &[Hint] = &[
             sem(1)
         )
     }),
-    on("semget", Errno::ENOSYS, no_sysv),
     on("semop", Errno::E2BIG, || {
         format!("SEMOPM = {} bounds the operations of one call (3rd number of kernel.sem)", sem(2))
     }),
@@ -156,17 +153,29 @@ static TABLE: &[Hint] = &[
             now("fs.mqueue.msgsize_max")
         )
     }),
-    on("mq_open", Errno::ENOSYS, no_mqueue),
     on("mq_send", Errno::EMSGSIZE, || {
         "the size of its messages is fixed when a POSIX queue is made (--message-size)".to_owned()
     }),
     on("mq_send", Errno::EAGAIN, || "wait for room with --timeout".to_owned()),
 ];
 
+/// A call that the kernel does not have belongs to a facility that it was built without.
+fn missing(call: &str) -> Option<String> {
+    const SYSV: [&str; 6] = ["msg", "shmget", "shmctl", "shmat", "semget", "semctl"];
+    match call {
+        call if call.starts_with("mq_") => Some(no_mqueue()),
+        call if call == "semop" || SYSV.iter().any(|name| call.starts_with(name)) => Some(no_sysv()),
+        _ => None,
+    }
+}
+
 /// The advice for an error, if there is any.
 pub fn hint(error: &Error) -> Option<String> {
-    error.hint.clone().or_else(|| {
-        TABLE.iter().find(|hint| hint.call == error.call && hint.errno == error.errno).map(|hint| (hint.advice)())
+    let listed = || TABLE.iter().find(|hint| hint.call == error.call && hint.errno == error.errno);
+    error.hint.clone().or_else(|| match listed() {
+        Some(hint) => Some((hint.advice)()),
+        None if error.errno == Errno::ENOSYS => missing(error.call),
+        None => None,
     })
 }
 

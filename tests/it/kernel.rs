@@ -342,7 +342,7 @@ fn limits_of_a_missing_facility_are_unknown_and_the_others_are_told() {
     let refused = missing(&[libc::SYS_msgctl, libc::SYS_shmctl]);
     let output = env.ipcx_refused(&refused, ["limits", "--json"]).assert().success().get_output().stdout.clone();
     let document: serde_json::Value = serde_json::from_slice(&output).unwrap();
-    let limits = &document["limits"];
+    let limits = &document["objects"];
     assert_eq!(named(limits, "SEMMNI")["used"], 1);
     for name in ["MSGMNI", "SHMMNI", "SHMALL"] {
         assert_eq!(named(limits, name)["used"], json!(null), "{name}");
