@@ -14,7 +14,7 @@ const OBJECTS: &str = "
     ipcx msgq send 0 hello
     ipcx sem create 0x4d2 --value 1,1
     ipcx shm create /frames --size 4096
-    ipcx msgq create /jobs
+    ipcx msgq create /jobs --max-messages 2 --message-size 64
     ipcx sem create /slots
 ";
 

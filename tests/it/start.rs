@@ -14,7 +14,13 @@ const SIGURG: i32 = 23;
 
 /// A queue 0 that is empty, a set 0 of value 0, a segment 0, a queue /q and a semaphore /s.
 fn objects(env: &Env) {
-    for line in ["msgq create", "msgq create /q", "sem create", "sem create /s", "shm create --size 8"] {
+    for line in [
+        "msgq create",
+        "msgq create /q --max-messages 8 --message-size 64",
+        "sem create",
+        "sem create /s",
+        "shm create --size 8",
+    ] {
         env.out(line.split(' '));
     }
 }
@@ -138,8 +144,6 @@ fn a_posix_queue_over_rlimit_msgqueue_is_a_limit_that_is_named_with_its_value() 
     assert_eq!(output.status.code(), Some(7), "{said}");
     assert!(said.contains("(EMFILE)") && said.contains("RLIMIT_MSGQUEUE = 10000"), "{said}");
     assert_eq!(env.json(["ls", "--json"])["objects"], json!([]));
-    let mut command = env.command(["msgq", "create", "/q", "--max-messages", "1", "--message-size", "8"]);
-    assert!(command.limited(libc::RLIMIT_MSGQUEUE, 10_000).status().unwrap().success());
 }
 
 #[test]
@@ -173,7 +177,7 @@ fn with_few_descriptors_a_verb_works_or_says_why_not() {
     let lines = [
         "show msgq/0 msgq//q sem/0 sem//s shm/0 shm//frames",
         "show --json msgq//q shm//frames",
-        "msgq send /q one",
+        "msgq send /q one --nowait",
         "msgq recv /q --nowait",
         "sem post /s",
         "shm write /frames one",
@@ -188,7 +192,7 @@ fn with_few_descriptors_a_verb_works_or_says_why_not() {
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
             assert!(output.status.code().is_some() && !said.contains("panicked"), "{line}: {}: {said}", output.status);
             assert!(
-                output.status.success() || said.contains("EMFILE") || said.contains("(EAGAIN)"),
+                output.status.success() || said.contains("EMFILE"),
                 "{line} with {descriptors}: {}: {said}",
                 output.status
             );
