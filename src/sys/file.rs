@@ -76,8 +76,15 @@ pub fn send(to: impl AsFd, from: impl AsFd, offset: Option<u64>, length: usize) 
 }
 
 /// Whether a descriptor is that of a regular file.
-pub fn is_regular(fd: impl AsFd) -> bool {
+fn is_regular(fd: impl AsFd) -> bool {
     fstat(&fd).is_ok_and(|stat| SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG)
+}
+
+/// Whether bytes that are sent to a descriptor are copied, so that they no longer change: a regular file
+/// or a device.
+pub fn copies(fd: impl AsFd) -> bool {
+    let kind = fstat(&fd).map(|stat| SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT);
+    matches!(kind, Ok(SFlag::S_IFREG | SFlag::S_IFCHR | SFlag::S_IFBLK))
 }
 
 /// How many bytes are left to read of a regular file; `None` for anything else.

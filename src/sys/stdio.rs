@@ -3,6 +3,7 @@
 
 use super::waiter;
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -101,6 +102,16 @@ pub fn read(fd: impl AsFd, buffer: &mut [u8]) -> nix::Result<usize> {
             Err(Errno::EAGAIN) => ready(fd, PollFlags::POLLIN)?,
             result => return result,
         }
+    }
+}
+
+/// Gives a pipe room for much at once, so that its two ends change places less often. It is a favour:
+/// what is no pipe stays as it is, and so does one that the user's limits keep small (pipe(7)).
+pub fn widen(fd: impl AsFd) {
+    const WIDE: libc::c_int = 1 << 20;
+    let fd = fd.as_fd();
+    if fcntl(fd, FcntlArg::F_GETPIPE_SZ).is_ok_and(|size| size < WIDE) {
+        let _ = fcntl(fd, FcntlArg::F_SETPIPE_SZ(WIDE));
     }
 }
 

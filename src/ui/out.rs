@@ -24,6 +24,11 @@ impl Out {
         write(bytes)
     }
 
+    /// Prepares for many bytes.
+    pub fn widen(&self) {
+        stdio::widen(stdio::stdout());
+    }
+
     /// Lets `put` write to the descriptor by itself, for bytes that need not pass through us. It
     /// says how many it wrote.
     pub fn fill(&mut self, mut put: impl FnMut(BorrowedFd<'_>) -> nix::Result<usize>) -> Result<usize, StdoutFailed> {

@@ -30,6 +30,7 @@ pub fn run(args: &ReadArgs, ctx: &mut Context) -> Outcome {
     let reference = &args.target.reference;
     let mut region = verbs::open(reference, Access::Read, ACT)?.region();
     let (mut offset, mut left) = range(&*region, reference, args.range.offset, args.range.length).doing(ACT)?;
+    ctx.ui.out.widen();
     while left > 0 {
         let length = usize::try_from(left.min(CHUNK)).unwrap_or(usize::MAX);
         let mut failed = None;

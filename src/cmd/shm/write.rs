@@ -85,6 +85,7 @@ pub fn run(args: &WriteArgs) -> Outcome {
     if let Some(length) = file::left(from) {
         fits(length)?;
     }
+    stdio::widen(from);
     let written = stream(&mut *region, offset, room, from)?;
     match left_out(from, room - written, written)? {
         None => Ok(Status::Done),

@@ -6,11 +6,13 @@
 use crate::sys::{file, waiter};
 use nix::errno::Errno;
 use nix::sys::uio::{pread, pwrite};
-use nix::unistd::{Whence, lseek, read};
+use nix::unistd::{Whence, lseek, read, write};
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 /// How much is moved in one system call.
 const CHUNK: usize = 1 << 20;
+/// What goes into a pipe at once: it stays in the processor's cache between its two copies.
+const POURED: usize = 1 << 18;
 const PAGE: usize = 4096;
 
 /// How many bytes were moved: `Err` is a failure of the file, `Ok(Err)` one of the other side.
@@ -19,13 +21,15 @@ pub(super) type Moved = nix::Result<nix::Result<usize>>;
 pub(super) struct FileBytes {
     pub(super) fd: OwnedFd,
     buffer: Vec<u8>,
-    /// Whether the other side is a regular file, asked once.
+    /// Whether what comes is from a regular file, asked once.
     from_file: Option<bool>,
+    /// Whether what is sent to the other side is copied, asked once.
+    to_copies: Option<bool>,
 }
 
 impl FileBytes {
     pub(super) fn new(fd: OwnedFd) -> FileBytes {
-        FileBytes { fd, buffer: Vec::new(), from_file: None }
+        FileBytes { fd, buffer: Vec::new(), from_file: None, to_copies: None }
     }
 
     /// EIO when the file ends before `into` is full.
@@ -55,20 +59,33 @@ impl FileBytes {
         Ok(())
     }
 
-    /// Moves bytes of the file to a regular file; EIO when the file has none there.
+    /// Moves bytes of the file to a descriptor. EIO when the file has none there.
     ///
-    /// Not to a pipe or a socket: they would hold the pages themselves, and what a reader gets would
-    /// change with them, even after whoever called us has let go of a lock.
-    pub(super) fn pour(&self, offset: u64, length: usize, to: BorrowedFd<'_>) -> Option<Moved> {
-        if !file::is_regular(to) {
-            return None;
+    /// Inside the kernel where that copies them. A pipe or a socket would hold the pages themselves:
+    /// what its reader gets would change with them, even after whoever called us has given back a lock.
+    pub(super) fn pour(&mut self, offset: u64, length: usize, to: BorrowedFd<'_>) -> Moved {
+        if *self.to_copies.get_or_insert_with(|| file::copies(to)) {
+            match file::send(to, &self.fd, Some(offset), length) {
+                // One that sendfile cannot write to, such as one that was opened to append.
+                Err(Errno::EINVAL | Errno::ENOSYS) => self.to_copies = Some(false),
+                Ok(0) => return Err(Errno::EIO),
+                sent => return Ok(sent),
+            }
         }
-        match file::send(to, &self.fd, Some(offset), length) {
-            // One that sendfile cannot write to, such as one that was opened to append.
-            Err(Errno::EINVAL | Errno::ENOSYS) => None,
-            Ok(0) => Some(Err(Errno::EIO)),
-            sent => Some(Ok(sent)),
-        }
+        let length = length.min(POURED);
+        let start = self.room();
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let read = self.read_at(offset, &mut buffer[start..start + length]);
+        let moved = read.map(|()| write(to, &buffer[start..start + length]));
+        self.buffer = buffer;
+        moved
+    }
+
+    /// Makes room for a chunk that begins with a page: the kernel copies to an address that is not
+    /// aligned at half the speed. Where it begins.
+    fn room(&mut self) -> usize {
+        self.buffer.resize(CHUNK + PAGE, 0);
+        self.buffer.as_ptr().align_offset(PAGE).min(PAGE)
     }
 
     /// Moves bytes of a descriptor, from where it stands, to the file; 0 at its end.
@@ -83,9 +100,7 @@ impl FileBytes {
                 sent => return Ok(sent),
             }
         }
-        // Whole pages: the kernel copies to an address that is not aligned at half the speed.
-        self.buffer.resize(CHUNK + PAGE, 0);
-        let start = self.buffer.as_ptr().align_offset(PAGE).min(PAGE);
+        let start = self.room();
         let got = match read(from, &mut self.buffer[start..start + length]) {
             Ok(got) => got,
             Err(errno) => return Ok(Err(errno)),

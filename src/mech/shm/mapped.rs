@@ -224,15 +224,7 @@ impl Region for Mapped {
     }
 
     fn pour(&mut self, offset: u64, length: usize, to: BorrowedFd<'_>) -> Result<nix::Result<usize>> {
-        if let Some(moved) = self.bytes.pour(offset, length, to) {
-            return moved.map_err(|errno| self.fail("pread", errno));
-        }
-        let at = usize::try_from(offset).map_err(|_| self.fail("mmap", Errno::EOVERFLOW))?;
-        match self.map()?.write_to(at, length, to) {
-            // The kernel finds no page behind the mapping where we would find SIGBUS.
-            Err(Errno::EFAULT) => Err(self.fail("write", Errno::EIO)),
-            moved => Ok(moved),
-        }
+        self.bytes.pour(offset, length, to).map_err(|errno| self.fail("pread", errno))
     }
 
     fn fill(&mut self, offset: u64, length: usize, from: BorrowedFd<'_>) -> Result<nix::Result<usize>> {

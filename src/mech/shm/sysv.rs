@@ -360,8 +360,8 @@ impl Region for Segment {
     }
 
     fn pour(&mut self, offset: u64, length: usize, to: BorrowedFd<'_>) -> Result<nix::Result<usize>> {
-        match self.file.as_ref().and_then(|file| file.pour(offset, length, to)) {
-            Some(moved) => moved.map_err(|errno| Error::new("read", errno, &self.reference)),
+        match &mut self.file {
+            Some(file) => file.pour(offset, length, to).map_err(|errno| Error::new("read", errno, &self.reference)),
             None => Ok(self.memory.write_to(at(offset), length, to)),
         }
     }
