@@ -115,6 +115,4 @@ pub enum Fingerprint {
     Sysv { id: i32, key: i32, cuid: u32, ctime: i64 },
     /// An object with an inode. The change time tells a reused inode number.
     Inode { dev: u64, ino: u64, ctime: i64, ctime_nsec: i64 },
-    /// Nothing is known: the object could be named but not looked at.
-    Unknown,
 }

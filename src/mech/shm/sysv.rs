@@ -207,8 +207,7 @@ impl Mechanism for SysvShm {
                     .because("this user may lock nothing")
                     .with_status(Status::Limit);
             }
-            let error = sysv::failed("shmctl-lock", errno, &object.reference);
-            if matches!(errno, Errno::EPERM | Errno::EACCES) { sysv::denied(error, Some(object)) } else { error }
+            sysv::denied(sysv::failed("shmctl-lock", errno, &object.reference), Some(object))
         })
     }
 

@@ -101,9 +101,6 @@ impl Counter for Named {
                     },
                     std::cmp::Ordering::Equal => break,
                 }
-                if let Some(signal) = crate::sys::waiter::caught() {
-                    return Err(Error::interrupted("sem_post", signal, &self.reference));
-                }
             }
         }
         Ok(())

@@ -1,0 +1,67 @@
+//! The mqueue file system, in which every POSIX queue of an IPC namespace is a file.
+
+use crate::mech::devshm;
+use crate::mech::msgq::sys;
+use crate::model::{Gap, Reason};
+use crate::proc::mounts;
+use nix::dir::Dir;
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag};
+use nix::sys::stat::{Mode, fstat, fstatat};
+use std::ffi::CString;
+use std::os::fd::OwnedFd;
+
+/// The queues of our IPC namespace as a directory: without a mount point where we may, else by way
+/// of wherever the file system is mounted.
+pub(super) fn directory() -> std::result::Result<OwnedFd, Gap> {
+    let unmounted = match sys::mqueue_directory() {
+        Ok(directory) => return Ok(directory),
+        Err(errno) => errno,
+    };
+    let gap = |call, errno: Errno, note: String| Gap {
+        subject: "POSIX message queues".to_owned(),
+        field: None,
+        reason: Reason { call, errno: errno as i32 },
+        note: Some(note),
+    };
+    if unmounted == Errno::ENODEV {
+        return Err(gap(
+            "fsopen",
+            unmounted,
+            "this kernel has no POSIX message queues (CONFIG_POSIX_MQUEUE)".to_owned(),
+        ));
+    }
+    let Some(mounted) = mounts::of_type(b"mqueue").into_iter().next() else {
+        let note = "could not look: no mqueue file system is mounted (root can: mount -t mqueue none /dev/mqueue), and looking \
+                    without one needs CAP_SYS_ADMIN";
+        return Err(gap("fsopen", unmounted, note.to_owned()));
+    };
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let directory = nix::fcntl::open(&mounted, flags, Mode::empty())
+        .map_err(|errno| gap("open", errno, format!("could not look into {}", devshm::shown(&mounted))))?;
+    if is_foreign(&directory) {
+        let note = format!("could not look: {} is that of another IPC namespace", devshm::shown(&mounted));
+        return Err(gap("fsopen", unmounted, note));
+    }
+    Ok(directory)
+}
+
+/// Whether a mounted mqueue file system shows the queues of another IPC namespace: then its names
+/// name nothing to mq_open(3), or another queue. An empty one says nothing.
+fn is_foreign(directory: &OwnedFd) -> bool {
+    let Ok(entries) = Dir::openat(directory, ".", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()) else {
+        return false;
+    };
+    let device = fstat(directory).map(|stat| stat.st_dev);
+    let names = entries.into_iter().flatten().map(|entry| entry.file_name().to_owned());
+    let evidence = names.filter(|name| !matches!(name.to_bytes(), b"." | b"..")).find_map(|file| {
+        let name = CString::new([b"/", file.to_bytes()].concat()).ok()?;
+        match sys::mq_open(&name, libc::O_RDONLY, 0, None) {
+            Ok(queue) => Some(fstat(&queue).map(|stat| stat.st_dev) != device),
+            // It may have gone in between.
+            Err(Errno::ENOENT) => Some(fstatat(directory, file.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW).is_ok()),
+            Err(_) => None,
+        }
+    });
+    evidence.unwrap_or(false)
+}
