@@ -4,6 +4,7 @@
 
 pub mod file;
 pub mod lease;
+pub mod pidfd;
 pub mod run;
 pub mod stdio;
 pub mod users;
