@@ -118,8 +118,8 @@ impl OutputArgs {
 }
 
 /// A value parser for the kinds that a command is to look at.
-pub fn kinds() -> impl TypedValueParser<Value = Kind> {
-    PossibleValuesParser::new(Kind::ALL.iter().map(|kind| kind.noun()))
+pub fn kinds(of: &'static [Kind]) -> impl TypedValueParser<Value = Kind> {
+    PossibleValuesParser::new(of.iter().map(|kind| kind.noun()))
         .map(|noun| Kind::from_noun(noun.as_bytes()).unwrap_or(Kind::Shm))
 }
 

@@ -8,5 +8,5 @@ pub mod units;
 pub mod wait;
 
 pub use listing::ListArgs;
-pub use reference::{AnyRefs, MsgqRef, MsgqRefs, Refs, SemRef, SemRefs, ShmRef, ShmRefs};
+pub use reference::{AnyRefs, FifoRef, FifoRefs, MsgqRef, MsgqRefs, Refs, SemRef, SemRefs, ShmRef, ShmRefs, SockRefs};
 pub use wait::WaitArgs;

@@ -1,7 +1,7 @@
 //! References: how an object is named on the command line.
 
 use super::live::live;
-use crate::model::{Ident, Kind, ObjectRef, Text};
+use crate::model::{Ident, Kind, Naming, ObjectRef, Text};
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use std::os::unix::ffi::OsStrExt as _;
@@ -44,8 +44,22 @@ pub fn parse(text: &[u8], noun: Option<Kind>) -> Result<ObjectRef, String> {
 
 fn ident(text: &[u8], kind: Kind) -> Result<Ident, String> {
     let shown = Text::from(text);
-    let forms = || {
-        if kind == Kind::Shm { format!("{FORMS} or a path with another slash (./data.bin)") } else { FORMS.to_owned() }
+    let naming = kind.naming();
+    let forms = match naming {
+        Naming::Key => FORMS.to_owned(),
+        Naming::KeyOrPath => format!("{FORMS} or a path with another slash (./data.bin)"),
+        Naming::Path => return path(text).map(Ident::Path),
+        Naming::Socket => return socket(text),
+        Naming::Inode => {
+            let what = kind.title();
+            return number(text).ok_or_else(|| {
+                format!(
+                    "`{}` is no number; {what} have no names but numbers: `ipcx ls {}`",
+                    shown.escaped(),
+                    kind.noun()
+                )
+            });
+        }
     };
     let utf8 = std::str::from_utf8(text).unwrap_or("");
     if !utf8.is_empty() && utf8.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -62,8 +76,26 @@ fn ident(text: &[u8], kind: Kind) -> Result<Ident, String> {
     }
     match text.strip_prefix(b"/") {
         Some(name) if !name.contains(&b'/') => posix(name, kind).map(|()| Ident::Name(shown)),
-        _ if text.contains(&b'/') && kind == Kind::Shm => Ok(Ident::Path(shown)),
-        _ => Err(format!("`{}` is no reference; {}", shown.escaped(), forms())),
+        _ if text.contains(&b'/') && naming == Naming::KeyOrPath => Ok(Ident::Path(shown)),
+        _ => Err(format!("`{}` is no reference; {forms}", shown.escaped())),
+    }
+}
+
+fn path(text: &[u8]) -> Result<Text, String> {
+    if text.is_empty() { Err("a path is not empty".to_owned()) } else { Ok(text.into()) }
+}
+
+fn number(text: &[u8]) -> Option<Ident> {
+    let digits = std::str::from_utf8(text).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
+    digits.parse().ok().map(Ident::Inode)
+}
+
+/// A path, the name of an abstract socket or the inode number of one without a name.
+fn socket(text: &[u8]) -> Result<Ident, String> {
+    match text {
+        b"@" => Err("an abstract name has something after its `@`".to_owned()),
+        [b'@', ..] => Ok(Ident::Abstract(text.into())),
+        _ => number(text).map_or_else(|| path(text).map(Ident::Path), Ok),
     }
 }
 
@@ -170,7 +202,9 @@ macro_rules! references {
 references!(ShmRef, ShmRefs, Some(Kind::Shm), "Segment: 65536, 0x4d2, key/1234, ftok/PATH, /name or ./file");
 references!(MsgqRef, MsgqRefs, Some(Kind::Msgq), "Queue: 65536, 0x4d2, key/1234, ftok/PATH or /name");
 references!(SemRef, SemRefs, Some(Kind::Sem), "Semaphore: 65536, 0x4d2, key/1234, ftok/PATH or /name");
-references!(AnyRef, AnyRefs, None, "Object, its kind in front: msgq/0x4d2, shm//frames, sem/3");
+references!(FifoRef, FifoRefs, Some(Kind::Fifo), "FIFO: a path");
+references!(SockRef, SockRefs, Some(Kind::Sock), "Socket: a path, @name, or the inode number of one without a name");
+references!(AnyRef, AnyRefs, None, "Object, its kind in front: msgq/0x4d2, shm//frames, fifo/./jobs, sock/@svc");
 
 #[cfg(test)]
 mod tests {
@@ -197,6 +231,12 @@ mod tests {
         assert_eq!(under(Kind::Shm, "shm/data.bin"), Ok(Ident::Path("shm/data.bin".into())));
         assert_eq!(under(Kind::Shm, "shm/7"), Ok(Ident::Id(7)));
         assert_eq!(parse(b"shm//frames", None).unwrap().id, Ident::Name("/frames".into()));
+        assert_eq!(under(Kind::Fifo, "jobs"), Ok(Ident::Path("jobs".into())));
+        assert_eq!(under(Kind::Fifo, "fifo/./jobs"), Ok(Ident::Path("./jobs".into())));
+        assert_eq!(under(Kind::Sock, "/run/s"), Ok(Ident::Path("/run/s".into())));
+        assert_eq!(under(Kind::Sock, "@svc"), Ok(Ident::Abstract("@svc".into())));
+        assert_eq!(parse(b"sock/4711", None).unwrap().id, Ident::Inode(4711));
+        assert_eq!(parse(b"pipe/18446744073709551615", None).unwrap().id, Ident::Inode(u64::MAX));
         assert_eq!(parse(b"sem/3", None).unwrap(), ObjectRef { kind: Kind::Sem, id: Ident::Id(3) });
     }
 
@@ -234,7 +274,12 @@ mod tests {
         assert!(under(Kind::Msgq, "-1").is_err());
         assert!(under(Kind::Msgq, "sem/3").unwrap_err().contains("semaphores"));
         assert!(parse(b"65536", None).unwrap_err().contains("kind"));
-        assert!(parse(b"fifo/./x", None).unwrap_err().contains("no kind `fifo`"));
+        assert!(parse(b"door/./x", None).unwrap_err().contains("no kind `door`"));
+        assert!(under(Kind::Pipe, "x").unwrap_err().contains("no number"));
+        assert!(under(Kind::Pipe, "18446744073709551616").is_err());
+        for (kind, text) in [(Kind::Fifo, ""), (Kind::Sock, ""), (Kind::Sock, "@"), (Kind::Memfd, "")] {
+            assert!(under(kind, text).is_err(), "{kind:?} {text}");
+        }
         assert!(under(Kind::Msgq, "ftok/.,256").unwrap_err().contains("1 to 255"));
         assert!(under(Kind::Msgq, "ftok/.,").unwrap_err().contains("1 to 255"));
     }

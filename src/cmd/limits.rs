@@ -20,7 +20,7 @@ its owner maxmsg*(msgsize+96) bytes of RLIMIT_MSGQUEUE, empty or not. SHMALL cou
 pages, each segment rounded up.")]
 pub struct LimitsArgs {
     /// Kinds whose limits to show; all of them by default
-    #[arg(value_name = "KIND", value_parser = kinds())]
+    #[arg(value_name = "KIND", value_parser = kinds(Kind::LASTING))]
     kinds: Vec<Kind>,
 
     /// Status 1 if more than this share of a limit is used, and name it

@@ -17,15 +17,20 @@ Examples:
   ipcx ls msgq --mine --sort bytes   my queues, the fullest last
   ipcx ls --json | jq '.objects[].ref'
   ipcx ls -o ref,user,ctime --raw --no-headings
+  ipcx ls -a                         with pipes, FIFOs, sockets and who has them open
   ipcx ls shm -o help                the columns there are
 
 In a table `-` means that the object has no such thing, `?` that it may not be seen. Names
 with control characters or other bytes than UTF-8 are escaped (`printf %b` gives them
 back); in JSON the latter are {\"base64\":…}.")]
 pub struct LsArgs {
-    /// Kinds to list; all of them by default
-    #[arg(value_name = "KIND", value_parser = kinds())]
+    /// Kinds to list; shm, msgq and sem by default
+    #[arg(value_name = "KIND", value_parser = kinds(Kind::ALL))]
     kinds: Vec<Kind>,
+
+    /// Also FIFOs, pipes, unix sockets, memory files and event counters that processes have open
+    #[arg(short, long, conflicts_with = "kinds")]
+    all: bool,
 
     #[command(flatten)]
     list: ListArgs,
@@ -50,9 +55,13 @@ pub fn run_kind(kind: Kind, args: &KindLsArgs, ctx: &mut Context) -> Outcome {
 }
 
 pub fn run(args: &LsArgs, ctx: &mut Context) -> Outcome {
+    let wanted = match (args.all, &args.kinds[..]) {
+        (true, _) => Kind::ALL,
+        (false, []) => Kind::LASTING,
+        (false, some) => some,
+    };
     // In the order of the table of kinds, each once, however they were typed.
-    let chosen: Vec<Kind> =
-        Kind::ALL.iter().copied().filter(|kind| args.kinds.is_empty() || args.kinds.contains(kind)).collect();
+    let chosen: Vec<Kind> = Kind::ALL.iter().copied().filter(|kind| wanted.contains(kind)).collect();
     list(&chosen, &args.list, ctx)
 }
 
@@ -65,7 +74,7 @@ fn list(kinds: &[Kind], args: &ListArgs, ctx: &mut Context) -> Outcome {
     let mut shown = Vec::new();
     for kind in kinds {
         let usual = if machine { columns::all(&[*kind]) } else { columns::default(*kind) };
-        let usual = usual.into_iter().filter(|field| !machine || cheap(field)).collect();
+        let usual = usual.into_iter().filter(|field| !machine || field.default || cheap(field)).collect();
         shown.push((*kind, output.columns(kinds, *kind, usual).map_err(usage)?));
     }
     let needs = shown.iter().fold(Needs::SCAN, |needs, (_, fields)| needs.and(columns::needs(fields)));

@@ -4,7 +4,7 @@ use super::{Context, Outcome};
 use crate::args::Refs;
 use crate::error::{Doing as _, Error};
 use crate::exit::Status;
-use crate::inventory;
+use crate::inventory::{self, Holders};
 use crate::mech::{self, Usage};
 use crate::model::{Needs, ObjectRef, Seen};
 use clap::Args;
@@ -36,8 +36,9 @@ pub struct RmArgs<R: Refs> {
 
 pub fn run<R: Refs>(args: &RmArgs<R>, ctx: &mut Context) -> Outcome {
     let mut status = Status::Done;
+    let holders = Holders::default();
     for reference in args.refs.list() {
-        match remove(reference, args.force).doing("cannot remove") {
+        match remove(reference, args.force, &holders).doing("cannot remove") {
             Ok(said) => ctx.ui.note(said),
             Err(error) => {
                 let missing = error.downcast_ref::<Error>().is_some_and(|error| error.status == Status::NoSuch);
@@ -53,10 +54,10 @@ pub fn run<R: Refs>(args: &RmArgs<R>, ctx: &mut Context) -> Outcome {
 }
 
 /// Removes one object; what was removed, in words.
-fn remove(reference: &ObjectRef, force: bool) -> crate::error::Result<String> {
-    let object = inventory::find(reference, Needs::SCAN)?;
+fn remove(reference: &ObjectRef, force: bool, holders: &Holders) -> crate::error::Result<String> {
+    let object = inventory::find_with(reference, Needs::SCAN, holders)?;
     let mechanism = mech::of(reference);
-    if !force && let Seen::Is(Usage::Somebody(how)) = mechanism.usage(&object) {
+    if !force && let Seen::Is(Usage::Somebody(how)) = mechanism.usage(&object, holders) {
         return Err(Error::new("", Errno::EBUSY, reference)
             .because(format!("it is in use: {how}"))
             .hinting("`ipcx show` tells more; --force removes it all the same"));

@@ -1,10 +1,11 @@
 //! `ipcx show`: everything that is known of an object.
 
+use super::ls::say;
 use super::{Context, Outcome};
 use crate::args::Refs;
 use crate::error::Doing as _;
 use crate::exit::Status;
-use crate::inventory::{self, columns};
+use crate::inventory::{self, Holders, columns};
 use crate::model::Needs;
 use crate::render::{self, Document, Layout, Style, TimeFormat};
 use clap::Args;
@@ -54,8 +55,9 @@ pub fn run<R: Refs>(args: &ShowArgs<R>, ctx: &mut Context) -> Outcome {
     let mut status = Status::Done;
     let mut objects = Vec::new();
     let needs = if args.attach { Needs::ALL.and(Needs::ATTACH) } else { Needs::ALL };
+    let holders = Holders::new(needs);
     for reference in args.refs.list() {
-        match inventory::find(reference, needs).doing("cannot show") {
+        match inventory::find_with(reference, needs, &holders).doing("cannot show") {
             Ok(object) => objects.push(object),
             Err(error) => {
                 let failed = ctx.ui.report(&error);
@@ -69,6 +71,7 @@ pub fn run<R: Refs>(args: &ShowArgs<R>, ctx: &mut Context) -> Outcome {
         for object in &objects {
             document.rows(&columns::all(&[object.kind()]), std::slice::from_ref(object))?;
         }
+        document.gaps(holders.gaps().to_vec());
         document.end()?;
     } else {
         for (at, object) in objects.iter().enumerate() {
@@ -84,5 +87,6 @@ pub fn run<R: Refs>(args: &ShowArgs<R>, ctx: &mut Context) -> Outcome {
         }
     }
     out.flush_buffer()?;
+    say(holders.gaps(), ctx);
     Ok(status)
 }

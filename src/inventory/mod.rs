@@ -5,6 +5,7 @@ pub mod columns;
 use crate::error::Result;
 use crate::mech::{self, Found, Mechanism};
 use crate::model::{Field, Kind, Needs, Object, ObjectRef, Seen, Value};
+pub use crate::proc::holders::Holders;
 use crate::sys::users::Names;
 use std::cmp::Ordering;
 use std::thread::{Scope, ScopedJoinHandle};
@@ -41,15 +42,20 @@ pub fn scan<E>(
     let mut names = Names::default();
     let sort_needs = order.map_or(Needs::SCAN, |order| order.by.needs);
     let needs = needs.and(sort_needs);
+    // All kinds share one look at the processes.
+    let holders = Holders::new(needs);
     std::thread::scope(|scope| {
-        let scans: Vec<Scan<'_>> =
-            kinds.iter().flat_map(|kind| of_kind(*kind)).map(|mech| Scan::begin(scope, *mech, needs)).collect();
+        let scans: Vec<Scan<'_>> = kinds
+            .iter()
+            .flat_map(|kind| of_kind(*kind))
+            .map(|mech| Scan::begin(scope, *mech, needs, &holders))
+            .collect();
         let mut scans = scans.into_iter();
         let mut said: Vec<String> = Vec::new();
         for kind in kinds {
             let mut found = Found::default();
             for scan in scans.by_ref().take(of_kind(*kind).count()) {
-                let part = scan.end(needs);
+                let part = scan.end(needs, &holders);
                 if found.objects.is_empty() {
                     found.objects = part.objects;
                 } else {
@@ -93,30 +99,40 @@ enum Scan<'scope> {
 }
 
 impl<'scope> Scan<'scope> {
-    fn begin(scope: &'scope Scope<'scope, '_>, mech: &'static dyn Mechanism, needs: Needs) -> Scan<'scope> {
+    fn begin(
+        scope: &'scope Scope<'scope, '_>,
+        mech: &'static dyn Mechanism,
+        needs: Needs,
+        holders: &'scope Holders,
+    ) -> Scan<'scope> {
         if mech.estimate() < WORTH_A_THREAD {
             return Scan::Waiting(mech);
         }
         // Where no thread can be made, it is done in its turn.
-        let thread = std::thread::Builder::new().spawn_scoped(scope, move || mech.scan(needs));
+        let thread = std::thread::Builder::new().spawn_scoped(scope, move || mech.scan(needs, holders));
         thread.map_or(Scan::Waiting(mech), Scan::Running)
     }
 
-    fn end(self, needs: Needs) -> Found {
+    fn end(self, needs: Needs, holders: &Holders) -> Found {
         match self {
-            Scan::Waiting(mech) => mech.scan(needs),
+            Scan::Waiting(mech) => mech.scan(needs, holders),
             Scan::Running(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
         }
     }
 }
 
-fn natural(object: &Object) -> (crate::model::Family, i32, Option<&[u8]>) {
-    (object.family, object.id().unwrap_or(0), object.name().map(|name| name.raw()))
+fn natural(object: &Object) -> (crate::model::Family, u64, Option<&[u8]>) {
+    (object.family, object.number_of_its_own(), object.name().map(|name| name.raw()))
 }
 
 /// One object, with its owner's name.
 pub fn find(reference: &ObjectRef, needs: Needs) -> Result<Object> {
-    let mut object = mech::of(reference).find(&reference.id, needs)?;
+    find_with(reference, needs, &Holders::new(needs))
+}
+
+/// One of several objects, which share one look at the processes.
+pub fn find_with(reference: &ObjectRef, needs: Needs, holders: &Holders) -> Result<Object> {
+    let mut object = mech::of(reference).find(&reference.id, needs, holders)?;
     if needs.has(Needs::NAMES) {
         name(&mut object, &mut Names::default());
     }

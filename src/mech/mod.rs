@@ -5,9 +5,15 @@
 //! above this floor. Nothing here knows of arguments, tables or colours.
 
 mod devshm;
+mod eventfd;
+pub mod fifo;
+mod memfd;
 pub mod msgq;
+mod opened;
+mod pipe;
 pub mod sem;
 pub mod shm;
+pub mod sock;
 mod sysv;
 
 pub use sysv::ftok;
@@ -15,6 +21,7 @@ pub use sysv::ftok;
 use crate::error::{Error, Result};
 use crate::exit::Status;
 use crate::model::{Family, Field, Gap, Ident, Kind, Needs, Object, ObjectRef, Seen, Value};
+use crate::proc::holders::Holders;
 use crate::proc::process::{self, Look};
 use crate::sys::waiter::{Stop, Waiter};
 use nix::errno::Errno;
@@ -29,10 +36,26 @@ pub static ALL: &[&dyn Mechanism] = &[
     &msgq::posix::PosixMsgq,
     &sem::sysv::SysvSem,
     &sem::posix::PosixSem,
+    &fifo::Fifo,
+    &pipe::Pipe,
+    &sock::UnixSock,
+    &memfd::Memfd,
+    &eventfd::Eventfd,
 ];
 
 /// The columns of each kind beyond those that every object has.
-pub static FIELDS: &[&[Field]] = &[shm::fields::FIELDS, msgq::fields::FIELDS, sem::fields::FIELDS];
+pub static FIELDS: &[&[Field]] = &[
+    shm::fields::FIELDS,
+    msgq::fields::FIELDS,
+    sem::fields::FIELDS,
+    opened::FIELDS,
+    fifo::fields::FIELDS,
+    sock::fields::FIELDS,
+    memfd::FIELDS,
+    eventfd::FIELDS,
+    opened::PROCESSES,
+    sock::fields::PEERS,
+];
 
 /// One kind of object in one family.
 pub trait Mechanism: Sync {
@@ -44,26 +67,42 @@ pub trait Mechanism: Sync {
         0
     }
     /// Every object that can be seen, and what could not be seen.
-    fn scan(&self, needs: Needs) -> Found;
+    fn scan(&self, needs: Needs, holders: &Holders) -> Found;
     /// One object; status 3 when there is none.
-    fn find(&self, id: &Ident, needs: Needs) -> Result<Object>;
+    fn find(&self, id: &Ident, needs: Needs, holders: &Holders) -> Result<Object>;
     /// Makes an object. Without an identifier it is a private one.
-    fn create(&self, id: Option<&Ident>, spec: &Spec) -> Result<Created>;
+    fn create(&self, id: Option<&Ident>, _spec: &Spec) -> Result<Created> {
+        let name = id.map_or_else(|| self.kind().noun().to_owned(), |id| self.named(id).to_string());
+        Err(Error::refused(name, Status::Usage, "it is made by the processes that use it"))
+    }
     /// Opens an object for its verbs.
-    fn open(&self, id: &Ident, access: Access) -> Result<Opened>;
-    /// Who uses the object now, as far as that can be told without looking at processes.
-    fn usage(&self, object: &Object) -> Seen<Usage>;
+    fn open(&self, id: &Ident, _access: Access) -> Result<Opened> {
+        Err(unsupported(&self.named(id), "only the processes that have it can use it", ""))
+    }
+    /// Who uses the object now; processes are looked at only where nothing else tells.
+    fn usage(&self, object: &Object, holders: &Holders) -> Seen<Usage>;
     /// Removes an object if it still is the one described. What is lost with it is said.
-    fn remove(&self, object: &Object) -> Result<Option<String>>;
+    fn remove(&self, object: &Object) -> Result<Option<String>> {
+        let cause = "it has no name to remove; it ends with the last process that has it open";
+        Err(unsupported(&object.reference, cause, "`ipcx show` names those processes"))
+    }
     /// Changes the live object.
-    fn set(&self, object: &Object, change: &Change) -> Result<()>;
+    fn set(&self, object: &Object, _change: &Change) -> Result<()> {
+        Err(unsupported(&object.reference, "it has nothing that could be changed from outside", ""))
+    }
     /// Keeps an object in memory, or lets it be swapped again.
     fn lock(&self, object: &Object, _locked: bool) -> Result<()> {
         let cause = "only System V segments can be locked for good; another lock ends with its process";
         Err(unsupported(&object.reference, cause, ""))
     }
     /// The limits that bound this mechanism, with their use.
-    fn limits(&self) -> Vec<Limit>;
+    fn limits(&self) -> Vec<Limit> {
+        Vec::new()
+    }
+    /// The reference for a name of this kind.
+    fn named(&self, id: &Ident) -> ObjectRef {
+        ObjectRef { kind: self.kind(), id: id.clone() }
+    }
 }
 
 /// The mechanism that a reference names.
@@ -98,6 +137,7 @@ pub enum What {
     Region { size: u64, huge: Option<Huge>, content: Option<std::fs::File> },
     Channel { max_bytes: Option<u64>, max_messages: Option<u64>, message_size: Option<u64> },
     Counter { values: Vec<u32> },
+    Stream,
 }
 
 /// Huge pages: the system's default size, or this one in bytes.

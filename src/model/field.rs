@@ -19,10 +19,12 @@ impl Needs {
     pub const PROCESSES: Needs = Needs(4);
     /// The names of users and groups, from the system's databases.
     pub const NAMES: Needs = Needs(8);
+    /// The processes that have the object open, from the descriptors of all processes.
+    pub const HOLDERS: Needs = Needs(16);
     /// Everything that can be looked at without a trace.
-    pub const ALL: Needs = Needs(15);
+    pub const ALL: Needs = Needs(31);
     /// The inside of System V segments, which have to be attached for it and record that.
-    pub const ATTACH: Needs = Needs(16);
+    pub const ATTACH: Needs = Needs(32);
 
     pub fn has(self, other: Needs) -> bool {
         self.0 & other.0 == other.0
@@ -109,15 +111,16 @@ const fn identity(
 
 /// The columns that every object has, in the order in which tables and JSON show them.
 pub static IDENTITY: &[Field] = &[
-    identity("kind", "kind of object: shm, msgq, sem", false, |o, _| Seen::Is(Value::Word(o.kind().noun()))),
-    identity("family", "sysv, posix or file", false, |o, _| Seen::Is(Value::Word(o.family.word()))),
+    identity("kind", "kind of object: shm, msgq, sem, fifo, …", false, |o, _| Seen::Is(Value::Word(o.kind().noun()))),
+    identity("family", "sysv, posix, file, unix or anonymous", false, |o, _| Seen::Is(Value::Word(o.family.word()))),
     identity("ref", "reference, as rm and show take it", true, |o, _| Seen::Is(reference(o))),
     Field {
         align: Align::Right,
         ..identity("id", "System V identifier", false, |o, _| o.id().map(|id| Value::Int(id.into())).into())
     },
-    identity("key", "System V key", true, |o, _| o.key.clone().map(Value::Key)),
-    identity("name", "POSIX name or path", false, |o, _| o.name().cloned().map(Value::Text).into()),
+    Field { kinds: Kind::LASTING, ..identity("key", "System V key", true, key) },
+    identity("key", "System V key", false, key),
+    identity("name", "POSIX name, path or abstract name", false, |o, _| o.name().cloned().map(Value::Text).into()),
     Field {
         align: Align::Right,
         ..identity("uid", "user id of the owner", false, |o, _| o.uid.clone().map(|id| Value::Count(id.into())))
@@ -137,10 +140,14 @@ pub static IDENTITY: &[Field] = &[
     identity("mode", "permission bits", true, |o, _| o.mode.clone().map(Value::Mode)),
 ];
 
+fn key(object: &Object, _: &'static str) -> Seen<Value> {
+    object.key.clone().map(Value::Key)
+}
+
 /// A reference with its name unescaped: whoever shows it escapes it once.
 fn reference(object: &Object) -> Value {
     let Some(name) = object.name() else {
-        return Value::Ref(object.kind(), object.id().unwrap_or(0));
+        return Value::Ref(object.kind(), object.number_of_its_own());
     };
     let mut bytes = object.kind().noun().as_bytes().to_vec();
     bytes.push(b'/');

@@ -1,5 +1,6 @@
 //! The types that every floor speaks. They see the standard library alone and do no I/O.
 
+mod end;
 mod field;
 mod kind;
 mod object;
@@ -8,8 +9,9 @@ mod text;
 mod value;
 mod wait;
 
+pub use end::{End, Role};
 pub use field::{Align, Field, IDENTITY, Needs};
-pub use kind::{Family, Kind};
+pub use kind::{Family, Kind, Naming};
 pub use object::{Facts, Fingerprint, Object};
 pub use reference::{Ident, ObjectRef};
 pub use text::{Escaped, Text, harmless, is_unsafe};

@@ -52,8 +52,17 @@ impl Object {
     /// The name or the path of an object that has one.
     pub fn name(&self) -> Option<&Text> {
         match &self.reference.id {
-            Ident::Name(name) | Ident::Path(name) => Some(name),
+            Ident::Name(name) | Ident::Path(name) | Ident::Abstract(name) => Some(name),
             _ => None,
+        }
+    }
+
+    /// The number of an object that has no name.
+    pub fn number_of_its_own(&self) -> u64 {
+        match self.reference.id {
+            Ident::Id(id) => u64::try_from(id).unwrap_or(0),
+            Ident::Inode(inode) => inode,
+            _ => 0,
         }
     }
 

@@ -21,8 +21,12 @@ pub enum Ident {
     Ftok(Text, u8),
     /// The name of a POSIX object, with its leading slash.
     Name(Text),
-    /// A path of a file to map.
+    /// The path of a file to map, a FIFO or a socket.
     Path(Text),
+    /// The name of an abstract socket, with its leading `@`.
+    Abstract(Text),
+    /// The inode number of what has no name (of an eventfd the kernel's number for it).
+    Inode(u64),
 }
 
 impl ObjectRef {
@@ -47,8 +51,8 @@ impl fmt::Display for Bare<'_> {
             Ident::Id(id) => write!(f, "{id}"),
             Ident::Key(key) => write!(f, "{key:#x}"),
             Ident::Ftok(path, project) => write!(f, "ftok/{},{project}", path.escaped()),
-            Ident::Name(name) => write!(f, "{}", name.escaped()),
-            Ident::Path(path) => write!(f, "{}", path.escaped()),
+            Ident::Name(name) | Ident::Path(name) | Ident::Abstract(name) => write!(f, "{}", name.escaped()),
+            Ident::Inode(inode) => write!(f, "{inode}"),
         }
     }
 }

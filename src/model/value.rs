@@ -1,6 +1,7 @@
 //! One fact about an object, and what can be said when there is none.
 
-use super::{Kind, Text};
+use super::{End, Kind, Text};
+use std::sync::Arc;
 
 /// A fact as a machine would want it; how it looks is the renderer's business.
 #[derive(Clone, PartialEq, Debug)]
@@ -11,8 +12,8 @@ pub enum Value {
     Int(i64),
     /// A size in bytes.
     Size(u64),
-    /// A reference to a System V object by its identifier.
-    Ref(Kind, i32),
+    /// A reference to an object by its identifier or inode number.
+    Ref(Kind, u64),
     /// A System V key.
     Key(i32),
     /// Permission bits.
@@ -33,6 +34,8 @@ pub enum Value {
     Text(Text),
     /// Several facts of one shape, such as the messages of a queue.
     List(Vec<Value>),
+    /// A process that has the object open.
+    End(Arc<End>),
     /// Named facts, such as one semaphore of a set.
     Record(Vec<(&'static str, Seen<Value>)>),
 }

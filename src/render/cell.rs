@@ -79,6 +79,14 @@ impl Style {
                     into.push('-');
                 }
             }
+            // As lsfd(1) has it: 4711,cat,0r.
+            Value::End(end) => {
+                let _ = write!(into, "{},{},", end.pid, end.command.escaped());
+                match end.fd {
+                    Some(fd) => drop(write!(into, "{fd}{}", end.role.letter())),
+                    None => into.push_str(end.role.word()),
+                }
+            }
             Value::Record(record) => {
                 for (at, (key, value)) in record.iter().enumerate() {
                     into.push_str(if at == 0 { "" } else { " " });

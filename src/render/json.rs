@@ -193,6 +193,7 @@ fn known(into: &mut Vec<u8>, value: &Value) {
             }
             into.push(b']');
         }
+        Value::End(end) => facts_object(into, &end.record()),
         Value::Record(facts) => facts_object(into, facts),
     }
 }

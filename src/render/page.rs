@@ -52,6 +52,7 @@ fn records(out: &mut impl Write, list: Vec<Value>, style: &Style, layout: Layout
         .into_iter()
         .map(|value| match value {
             Value::Record(record) => record,
+            Value::End(end) => end.record(),
             other => vec![("value", Seen::Is(other))],
         })
         .collect();

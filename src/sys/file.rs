@@ -98,6 +98,20 @@ pub fn left(fd: impl AsFd) -> Option<u64> {
     u64::try_from(stat.st_size - at).ok().filter(|_| stat.st_size > 0)
 }
 
+/// Takes an exclusive lock on an open file, or waits for it (flock(2)); EWOULDBLOCK where it may not wait.
+/// It ends with the descriptor, also when we are killed.
+pub fn lock(fd: impl AsFd, wait: bool) -> nix::Result<()> {
+    let how = libc::LOCK_EX | if wait { 0 } else { libc::LOCK_NB };
+    // SAFETY: flock takes two numbers.
+    Errno::result(unsafe { libc::flock(fd.as_fd().as_raw_fd(), how) }).map(drop)
+}
+
+/// Gives a lock back.
+pub fn unlock(fd: impl AsFd) {
+    // SAFETY: as above.
+    unsafe { libc::flock(fd.as_fd().as_raw_fd(), libc::LOCK_UN) };
+}
+
 /// The errno behind an error of the standard library.
 pub fn errno(error: &io::Error) -> Errno {
     Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))

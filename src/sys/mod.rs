@@ -2,9 +2,12 @@
 //!
 //! This floor and `mech/*/sys.rs` are the only places with `unsafe`.
 
+pub mod descriptor;
 pub mod file;
 pub mod lease;
+pub mod netlink;
 pub mod pidfd;
+pub mod pipe;
 pub mod run;
 pub mod stdio;
 pub mod users;

@@ -1,6 +1,6 @@
 //! Kernels that lack something: a filter refuses the calls as such a kernel does.
 
-use crate::kit::look::{named, refs, unmount_mqueue};
+use crate::kit::look::{mount_mqueue, named, refs, unmount_mqueue};
 use crate::kit::{Env, NOBODY, Refusal, Starts as _, half_made_set, refusal};
 use libc::{EAGAIN, EINVAL, ENODEV, ENOSYS};
 use serde_json::json;
@@ -180,6 +180,7 @@ fn a_kernel_without_posix_queues_is_told_by_every_verb_and_the_rest_is_listed() 
 #[test]
 fn a_kernel_that_cannot_mount_without_a_place_shows_what_is_mounted() {
     let env = Env::new();
+    mount_mqueue(&env);
     env.out(["msgq", "create", "/jobs"]);
     for errno in [ENOSYS, libc::EPERM] {
         let refused = [Refusal::of(libc::SYS_fsopen, errno)];

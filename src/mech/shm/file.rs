@@ -6,6 +6,7 @@ use super::mapped::{Place, reference};
 use crate::error::{Error, Result};
 use crate::mech::{Access, Change, Created, Found, Limit, Mechanism, Opened, Spec, Usage, devshm};
 use crate::model::{Family, Ident, Kind, Needs, Object, Seen};
+use crate::proc::holders::Holders;
 use crate::sys::file;
 use nix::errno::Errno;
 
@@ -25,11 +26,11 @@ impl Mechanism for FileShm {
         matches!(id, Ident::Path(_))
     }
 
-    fn scan(&self, _: Needs) -> Found {
+    fn scan(&self, _: Needs, _: &Holders) -> Found {
         Found::default()
     }
 
-    fn find(&self, id: &Ident, needs: Needs) -> Result<Object> {
+    fn find(&self, id: &Ident, needs: Needs, _: &Holders) -> Result<Object> {
         with_place(id, |place| place.find(needs))
     }
 
@@ -42,7 +43,7 @@ impl Mechanism for FileShm {
         with_place(id, |place| Ok(Opened::Region(Box::new(place.region(access)?))))
     }
 
-    fn usage(&self, object: &Object) -> Seen<Usage> {
+    fn usage(&self, object: &Object, _: &Holders) -> Seen<Usage> {
         object.name().map_or(Seen::Skipped, |path| devshm::usage(file::path(path.raw())))
     }
 

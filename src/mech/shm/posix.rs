@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::mech::sem::posix::is_semaphore;
 use crate::mech::{Access, Change, Created, Found, Limit, Mechanism, Opened, Spec, Usage, devshm};
 use crate::model::{Family, Ident, Kind, Needs, Object, ObjectRef, Seen, Text};
+use crate::proc::holders::Holders;
 use nix::errno::Errno;
 
 pub struct PosixShm;
@@ -24,7 +25,7 @@ impl Mechanism for PosixShm {
         matches!(id, Ident::Name(_))
     }
 
-    fn scan(&self, needs: Needs) -> Found {
+    fn scan(&self, needs: Needs, _: &Holders) -> Found {
         let mut found = Found::default();
         devshm::each(&mut found.gaps, |directory, file, stat| {
             if is_semaphore(directory, file, stat) {
@@ -43,7 +44,7 @@ impl Mechanism for PosixShm {
         found
     }
 
-    fn find(&self, id: &Ident, needs: Needs) -> Result<Object> {
+    fn find(&self, id: &Ident, needs: Needs, _: &Holders) -> Result<Object> {
         with_place(id, |place| place.find(needs))
     }
 
@@ -56,7 +57,7 @@ impl Mechanism for PosixShm {
         with_place(id, |place| Ok(Opened::Region(Box::new(place.region(access)?))))
     }
 
-    fn usage(&self, object: &Object) -> Seen<Usage> {
+    fn usage(&self, object: &Object, _: &Holders) -> Seen<Usage> {
         object.name().map_or(Seen::Skipped, |name| devshm::usage(&devshm::path("", name)))
     }
 

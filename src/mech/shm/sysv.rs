@@ -9,6 +9,7 @@ use crate::mech::{
     sysv, unsupported,
 };
 use crate::model::{Family, Ident, Kind, Needs, Object, ObjectRef, Seen, Value};
+use crate::proc::holders::Holders;
 use crate::proc::{sysctl, sysvipc};
 use crate::sys::waiter;
 use nix::errno::Errno;
@@ -89,7 +90,7 @@ impl Mechanism for SysvShm {
         sys::info().map_or(0, |(segments, _)| segments)
     }
 
-    fn scan(&self, needs: Needs) -> Found {
+    fn scan(&self, needs: Needs, _: &Holders) -> Found {
         let mut found = Found::default();
         let rows = sysv::table("shm", sysvipc::shm, &mut found.gaps);
         found.objects.reserve_exact(rows.len());
@@ -102,7 +103,7 @@ impl Mechanism for SysvShm {
         found
     }
 
-    fn find(&self, id: &Ident, needs: Needs) -> Result<Object> {
+    fn find(&self, id: &Ident, needs: Needs, _: &Holders) -> Result<Object> {
         let id = resolve(id)?;
         let segment = stat(id)?;
         let mut object = from_row(&row(id, &segment));
@@ -172,7 +173,7 @@ impl Mechanism for SysvShm {
         Ok(Opened::Region(Box::new(segment)))
     }
 
-    fn usage(&self, object: &Object) -> Seen<Usage> {
+    fn usage(&self, object: &Object, _: &Holders) -> Seen<Usage> {
         match object.number("nattch") {
             Some(0) => Seen::Is(Usage::Nobody),
             Some(1) => Seen::Is(Usage::Somebody("1 attachment".to_owned())),

@@ -110,6 +110,28 @@ pub fn post_named(name: &str) {
     }
 }
 
+/// A memory file with this label and so many bytes.
+pub fn memfd(label: &[u8], size: i64) -> OwnedFd {
+    let label = CString::new(label).unwrap();
+    // SAFETY: the label ends with NUL; the descriptor is new and belongs to nobody else.
+    unsafe {
+        let fd = libc::memfd_create(label.as_ptr(), 0);
+        assert!(fd >= 0, "memfd_create: {}", std::io::Error::last_os_error());
+        assert_eq!(libc::ftruncate(fd, size), 0);
+        OwnedFd::from_raw_fd(fd)
+    }
+}
+
+/// An event counter.
+pub fn eventfd(count: u32, flags: i32) -> OwnedFd {
+    // SAFETY: eventfd takes two numbers; the descriptor is new and belongs to nobody else.
+    unsafe {
+        let fd = libc::eventfd(count, flags);
+        assert!(fd >= 0, "eventfd: {}", std::io::Error::last_os_error());
+        OwnedFd::from_raw_fd(fd)
+    }
+}
+
 /// A new terminal: our side of it and the one for a program.
 pub(super) fn terminal() -> (fs::File, OwnedFd) {
     let (mut ours, mut theirs) = (-1, -1);

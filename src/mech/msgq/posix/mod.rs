@@ -11,6 +11,7 @@ use crate::mech::{
     replaced, unsupported,
 };
 use crate::model::{Family, Fingerprint, Gap, Ident, Kind, Needs, Object, ObjectRef, Reason, Seen, Text, Value};
+use crate::proc::holders::Holders;
 use crate::proc::sysctl;
 use crate::sys::lease;
 use directory::directory;
@@ -170,7 +171,7 @@ impl Mechanism for PosixMsgq {
         matches!(id, Ident::Name(_))
     }
 
-    fn scan(&self, needs: Needs) -> Found {
+    fn scan(&self, needs: Needs, _: &Holders) -> Found {
         let mut found = Found::default();
         let directory = match directory() {
             Ok(directory) => directory,
@@ -207,7 +208,7 @@ impl Mechanism for PosixMsgq {
         found
     }
 
-    fn find(&self, id: &Ident, needs: Needs) -> Result<Object> {
+    fn find(&self, id: &Ident, needs: Needs, _: &Holders) -> Result<Object> {
         let name = name_of(id)?;
         let mut object = match sys::mq_open(&c_name(name)?, libc::O_RDONLY, 0, None) {
             Ok(queue) => {
@@ -292,7 +293,7 @@ impl Mechanism for PosixMsgq {
         Ok(Opened::Channel(Box::new(Queue::new(queue, name, message_size))))
     }
 
-    fn usage(&self, object: &Object) -> Seen<Usage> {
+    fn usage(&self, object: &Object, _: &Holders) -> Seen<Usage> {
         let Some(name) = object.name() else { return Seen::Skipped };
         let hidden = |call, errno: Errno| Seen::hidden(call, errno as i32);
         let queue = match c_name(name).map(|name| sys::mq_open(&name, libc::O_RDONLY, 0, None)) {
@@ -309,7 +310,7 @@ impl Mechanism for PosixMsgq {
 
     fn remove(&self, object: &Object) -> Result<Option<String>> {
         let name = object.name().ok_or_else(|| Error::new("mq_unlink", Errno::EINVAL, &object.reference))?;
-        let now = self.find(&Ident::Name(name.clone()), Needs::SCAN)?;
+        let now = self.find(&Ident::Name(name.clone()), Needs::SCAN, &Holders::default())?;
         if now.fingerprint != object.fingerprint {
             return Err(replaced(&object.reference));
         }
@@ -357,7 +358,7 @@ impl Mechanism for PosixMsgq {
             setting,
         };
         let sysctl = |setting| sysctl::limit(setting, 0);
-        let found = self.scan(Needs::SCAN);
+        let found = self.scan(Needs::SCAN, &Holders::default());
         let blind = found.gaps.first().map(|gap| gap.reason);
         let used = |n: u64| blind.map_or(Seen::Is(n), |reason| Seen::hidden(reason.call, reason.errno));
         let me = nix::unistd::getuid().as_raw();

@@ -10,6 +10,7 @@ use crate::mech::{
     process_record, sysv,
 };
 use crate::model::{Family, Ident, Kind, Needs, Object, ObjectRef, Seen, Value};
+use crate::proc::holders::Holders;
 use crate::proc::{sysctl, sysvipc};
 use nix::errno::Errno;
 use queue::Queue;
@@ -73,7 +74,7 @@ impl Mechanism for SysvMsgq {
         sys::info().map_or(0, |(queues, ..)| queues)
     }
 
-    fn scan(&self, needs: Needs) -> Found {
+    fn scan(&self, needs: Needs, _: &Holders) -> Found {
         let mut found = Found::default();
         let rows = sysv::table("msg", sysvipc::msg, &mut found.gaps);
         found.objects.reserve_exact(rows.len());
@@ -90,7 +91,7 @@ impl Mechanism for SysvMsgq {
         found
     }
 
-    fn find(&self, id: &Ident, needs: Needs) -> Result<Object> {
+    fn find(&self, id: &Ident, needs: Needs, _: &Holders) -> Result<Object> {
         let id = resolve(id)?;
         let queue = stat(id)?;
         let mut object = from_row(&row(id, &queue));
@@ -136,7 +137,7 @@ impl Mechanism for SysvMsgq {
         Ok(Opened::Channel(Box::new(Queue::new(id))))
     }
 
-    fn usage(&self, _: &Object) -> Seen<Usage> {
+    fn usage(&self, _: &Object, _: &Holders) -> Seen<Usage> {
         // The kernel keeps no count of the processes that wait on a queue.
         Seen::Skipped
     }

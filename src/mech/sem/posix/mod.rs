@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::exit::Status;
 use crate::mech::{Access, Change, Created, Found, Limit, Mechanism, Opened, Spec, Usage, What, devshm, unsupported};
 use crate::model::{Family, Ident, Kind, Needs, Object, ObjectRef, Reason, Seen, Text, Value};
+use crate::proc::holders::Holders;
 use crate::sys::file;
 use named::Named;
 use nix::dir::Dir;
@@ -184,7 +185,7 @@ impl Mechanism for PosixSem {
         matches!(id, Ident::Name(_))
     }
 
-    fn scan(&self, needs: Needs) -> Found {
+    fn scan(&self, needs: Needs, _: &Holders) -> Found {
         let mut found = Found::default();
         let objects = &mut found.objects;
         // That /dev/shm cannot be looked at is said once, by shared memory, when both are listed.
@@ -206,7 +207,7 @@ impl Mechanism for PosixSem {
         found
     }
 
-    fn find(&self, id: &Ident, needs: Needs) -> Result<Object> {
+    fn find(&self, id: &Ident, needs: Needs, _: &Holders) -> Result<Object> {
         let name = name_of(id)?;
         let (path, layout, stat) = locate(name)?;
         let bytes = file::open_plain(&path, OFlag::O_RDONLY).and_then(|(fd, _)| devshm::head(&fd, LENGTH));
@@ -274,7 +275,7 @@ impl Mechanism for PosixSem {
         Ok(Opened::Counter(Box::new(Named::new(semaphore, reference))))
     }
 
-    fn usage(&self, object: &Object) -> Seen<Usage> {
+    fn usage(&self, object: &Object, _: &Holders) -> Seen<Usage> {
         match object.name().map(locate) {
             Some(Ok((path, ..))) => devshm::usage(&path),
             _ => Seen::Skipped,

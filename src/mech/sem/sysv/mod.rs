@@ -9,6 +9,7 @@ use crate::mech::{
     Access, Change, Created, Found, Limit, Mechanism, Op, Opened, Spec, Unit, Usage, What, process_record, sysv,
 };
 use crate::model::{Family, Ident, Kind, Needs, Object, ObjectRef, Seen, Value};
+use crate::proc::holders::Holders;
 use crate::proc::{sysctl, sysvipc};
 use nix::errno::Errno;
 use set::Set;
@@ -76,7 +77,7 @@ impl Mechanism for SysvSem {
         sys::info().map_or(0, |(sets, _)| sets)
     }
 
-    fn scan(&self, needs: Needs) -> Found {
+    fn scan(&self, needs: Needs, _: &Holders) -> Found {
         let mut found = Found::default();
         let rows = sysv::table("sem", sysvipc::sem, &mut found.gaps);
         found.objects.reserve_exact(rows.len());
@@ -88,7 +89,7 @@ impl Mechanism for SysvSem {
         found
     }
 
-    fn find(&self, id: &Ident, needs: Needs) -> Result<Object> {
+    fn find(&self, id: &Ident, needs: Needs, _: &Holders) -> Result<Object> {
         let id = resolve(id)?;
         let mut object = from_row(&row(id, &stat(id)?));
         details(&mut object, needs);
@@ -136,7 +137,7 @@ impl Mechanism for SysvSem {
         Ok(Opened::Counter(Box::new(Set::new(id, count))))
     }
 
-    fn usage(&self, object: &Object) -> Seen<Usage> {
+    fn usage(&self, object: &Object, _: &Holders) -> Seen<Usage> {
         let Some(id) = object.id() else { return Seen::Skipped };
         let nsems = object.number("nsems").and_then(|n| u16::try_from(n).ok()).unwrap_or(0);
         let mut waiting = 0;

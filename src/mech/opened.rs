@@ -1,0 +1,113 @@
+//! What the kinds share that processes have open: who has them, and what their descriptors tell.
+
+use super::{Mechanism, Usage, devshm};
+use crate::error::{Error, Result};
+use crate::model::{Family, Field, Ident, Kind, Needs, Object, ObjectRef, Role, Seen, Value};
+use crate::proc::holders::{Descriptors, Fill, Holders, OpenFile, What};
+use nix::errno::Errno;
+use std::sync::Arc;
+
+const STREAMS: &[Kind] = &[Kind::Fifo, Kind::Pipe];
+const ALL: &[Kind] = &[Kind::Fifo, Kind::Pipe, Kind::Sock, Kind::Memfd, Kind::Eventfd];
+const SOCK: &[Kind] = &[Kind::Sock];
+const OTHERS: &[Kind] = &[Kind::Fifo, Kind::Pipe, Kind::Memfd, Kind::Eventfd];
+const INODES: &[Kind] = &[Kind::Fifo, Kind::Pipe, Kind::Sock, Kind::Memfd];
+
+/// Columns of facts that several of these kinds have.
+pub(super) static FIELDS: &[Field] = &[
+    Field::number(INODES, "inode", "inode number", Needs::SCAN, false),
+    Field::number(STREAMS, "bytes", "bytes that wait to be read", Needs::STAT, true),
+    Field::number(STREAMS, "capacity", "bytes that it holds (F_GETPIPE_SZ)", Needs::STAT, true),
+    Field::number(STREAMS, "readers", "processes that have it open to read", Needs::SCAN, true),
+    Field::number(STREAMS, "writers", "processes that have it open to write", Needs::SCAN, true),
+];
+
+/// The processes come last: they are the longest column.
+pub(super) static PROCESSES: &[Field] = &[
+    Field::word(OTHERS, "processes", "processes that have it open: pid, command, descriptor", Needs::SCAN, true),
+    Field::word(SOCK, "processes", "processes that have it open: pid, command, descriptor", Needs::HOLDERS, true),
+];
+
+/// An object of a kind that only descriptors lead to.
+pub(super) fn object(reference: ObjectRef, family: Family, file: &OpenFile) -> Object {
+    debug_assert!(ALL.contains(&reference.kind));
+    let mut object = devshm::object(reference, family, &file.stat);
+    ends(&mut object, "processes", Some(file));
+    object
+}
+
+/// Records who has a file open, as this fact.
+pub(super) fn ends(object: &mut Object, key: &'static str, file: Option<&OpenFile>) {
+    let ends = file.map_or(&[][..], |file| &file.ends);
+    object.facts.set(key, Seen::Is(Value::List(ends.iter().map(|end| Value::End(Arc::clone(end))).collect())));
+}
+
+/// Records the ends and the fill of a pipe or FIFO. Where nobody is seen to have it open, and there are
+/// processes that we may not look into, nothing is known of it.
+pub(super) fn stream(object: &mut Object, file: Option<&OpenFile>, descriptors: &Descriptors, needs: Needs) {
+    let facts = &mut object.facts;
+    let unknown = descriptors.gaps.first().filter(|_| file.is_none()).map(|gap| gap.reason);
+    let count = |wanted: fn(Role) -> bool| match unknown {
+        Some(reason) => Seen::Hidden(Box::new(reason)),
+        None => {
+            let ends = file.map_or(&[][..], |file| &file.ends);
+            let mut pids: Vec<i32> = ends.iter().filter(|end| wanted(end.role)).map(|end| end.pid).collect();
+            pids.dedup();
+            Seen::Is(Value::Count(pids.len() as u64))
+        }
+    };
+    facts.set("readers", count(Role::reads));
+    facts.set("writers", count(Role::writes));
+    if !needs.has(Needs::STAT) {
+        return;
+    }
+    let fill = match (file, unknown) {
+        (Some(file), _) => file.fill.unwrap_or(Ok(Fill::default())),
+        (None, Some(reason)) => Err(reason),
+        // The kernel keeps nothing for a FIFO that nobody has open.
+        (None, None) => Ok(Fill::default()),
+    };
+    let size = |part: fn(Fill) -> u64| match fill {
+        Ok(fill) => Seen::Is(Value::Size(part(fill))),
+        Err(reason) => Seen::Hidden(Box::new(reason)),
+    };
+    facts.set("bytes", size(|fill| fill.unread));
+    facts.set("capacity", if fill == Ok(Fill::default()) { Seen::Absent } else { size(|fill| fill.capacity) });
+}
+
+/// Who uses it, in words.
+pub(super) fn usage(file: Option<&OpenFile>) -> Seen<Usage> {
+    let Some(end) = file.and_then(|file| file.ends.first()) else { return Seen::Is(Usage::Nobody) };
+    let others = file.map_or(0, |file| {
+        let mut pids: Vec<i32> = file.ends.iter().map(|end| end.pid).collect();
+        pids.dedup();
+        pids.len() - 1
+    });
+    let first = format!("process {} ({}) has it open", end.pid, end.command.escaped());
+    Seen::Is(Usage::Somebody(match others {
+        0 => first,
+        1 => format!("{first}, and another one"),
+        n => format!("{first}, and {n} others"),
+    }))
+}
+
+/// What a number names, among the files that processes have open.
+pub(super) fn numbered<'a>(mech: &dyn Mechanism, what: What, id: &Ident, holders: &'a Holders) -> Result<&'a OpenFile> {
+    let descriptors = holders.descriptors();
+    let found = match id {
+        Ident::Inode(number) => descriptors.numbered(what, *number),
+        _ => None,
+    };
+    found.ok_or_else(|| absent(&mech.named(id), descriptors))
+}
+
+/// No process that we may look into has it open.
+pub(super) fn absent(reference: &ObjectRef, descriptors: &Descriptors) -> Error {
+    let error = Error::new("stat", Errno::ENOENT, reference).because("no process has such an object open");
+    match descriptors.gaps.first() {
+        Some(gap) => {
+            error.because(format!("no process that we may look into has such an object open ({})", gap.subject))
+        }
+        None => error,
+    }
+}

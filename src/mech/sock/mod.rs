@@ -1,0 +1,7 @@
+//! Sockets, unix(7).
+
+mod diag;
+pub(super) mod fields;
+mod object;
+
+pub use object::{UnixSock, descriptor};

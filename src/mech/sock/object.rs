@@ -1,0 +1,224 @@
+//! Unix sockets as objects, unix(7).
+
+use super::diag::{self, Record, State};
+use crate::error::{Error, Result};
+use crate::exit::Status;
+use crate::mech::{Found, Mechanism, Usage, devshm, opened, sysv};
+use crate::model::{Family, Fingerprint, Gap, Ident, Kind, Needs, Object, ObjectRef, Reason, Seen, Text, Value};
+use crate::proc::holders::{Holders, What};
+use crate::sys::file;
+use nix::errno::Errno;
+use nix::sys::stat::{FileStat, SFlag, stat};
+use std::os::fd::OwnedFd;
+
+pub struct UnixSock;
+
+/// The file that a socket is bound to, if its path leads there from here.
+fn file_of(record: &Record) -> Option<(Text, FileStat)> {
+    let name = record.name.as_deref().filter(|name| name[0] == b'/')?;
+    let end = memchr::memchr(0, name).unwrap_or(name.len());
+    let stat = stat(file::path(&name[..end])).ok()?;
+    (record.file == Some((stat.st_dev, stat.st_ino))).then(|| (Text::from(&name[..end]), stat))
+}
+
+/// The name as it is shown: an abstract one begins with `@`.
+fn shown(name: &[u8]) -> Text {
+    match name.split_first() {
+        Some((0, rest)) => [b"@", rest].concat().into(),
+        _ => name[..memchr::memchr(0, name).unwrap_or(name.len())].into(),
+    }
+}
+
+/// Whether the name is the socket's own. One that was accepted only has that of its listener.
+fn owns_name(record: &Record) -> bool {
+    record.state != State::Connected || record.kind == libc::SOCK_DGRAM
+}
+
+fn kind(record: &Record) -> &'static str {
+    match record.kind {
+        libc::SOCK_STREAM => "stream",
+        libc::SOCK_DGRAM => "dgram",
+        libc::SOCK_SEQPACKET => "seqpacket",
+        _ => "other",
+    }
+}
+
+fn reference(id: Ident) -> ObjectRef {
+    ObjectRef { kind: Kind::Sock, id }
+}
+
+fn object(record: &Record, needs: Needs, holders: &Holders) -> Object {
+    let file = file_of(record);
+    let id = match (&file, &record.name) {
+        (Some((path, _)), _) if owns_name(record) => Ident::Path(path.clone()),
+        // A NUL cannot be typed.
+        (None, Some(name)) if owns_name(record) && name[0] == 0 && !name[1..].contains(&0) => {
+            Ident::Abstract(shown(name))
+        }
+        _ => Ident::Inode(record.ino),
+    };
+    let mut object = match &file {
+        Some((_, stat)) => devshm::object(reference(id), Family::Unix, stat),
+        None => {
+            let fingerprint = Fingerprint::Inode { dev: 0, ino: record.ino, ctime: 0, ctime_nsec: 0 };
+            Object::new(reference(id), Family::Unix, fingerprint)
+        }
+    };
+    if let Some(uid) = record.uid {
+        object.uid = Seen::Is(uid);
+    }
+    let facts = &mut object.facts;
+    facts.push("inode", Value::Count(record.ino));
+    facts.push("type", Value::Word(kind(record)));
+    let number = |n: Option<u32>| n.map(|n| Value::Size(n.into())).into();
+    let count = |n: Option<u32>| n.map(|n| Value::Count(n.into())).into();
+    if record.state == State::Listening {
+        facts.push("state", Value::Word("listening"));
+        facts.set("pending", count(record.received));
+        facts.set("backlog", count(record.sent));
+    } else {
+        facts.push("state", Value::Word(if record.state == State::Connected { "connected" } else { "unconnected" }));
+        facts.set("recv_queue", number(record.received));
+        facts.set("send_queue", number(record.sent));
+    }
+    facts.set("bound", record.name.as_deref().map(|name| Value::Text(shown(name))).into());
+    facts.set("peer", record.peer.map(|peer| Value::Ref(Kind::Sock, peer)).into());
+    if needs.has(Needs::HOLDERS) {
+        let descriptors = holders.descriptors();
+        opened::ends(&mut object, "processes", descriptors.numbered(What::Socket, record.ino));
+        if let Some(peer) = record.peer {
+            opened::ends(&mut object, "peer_processes", descriptors.numbered(What::Socket, peer));
+        }
+    }
+    object
+}
+
+fn failed(errno: Errno) -> Gap {
+    let note = match errno {
+        Errno::ENOENT => "this kernel has no unix_diag (CONFIG_UNIX_DIAG)".to_owned(),
+        errno => format!("the kernel does not list them: {}", crate::error::describe(errno)),
+    };
+    Gap {
+        subject: "unix sockets".to_owned(),
+        field: None,
+        reason: Reason { call: "sock_diag", errno: errno as i32 },
+        note: Some(note),
+    }
+}
+
+/// The socket that a reference names; of several with one name the one that others reach by it.
+fn pick<'a>(records: &'a [Record], id: &Ident, file: Option<&FileStat>) -> Option<&'a Record> {
+    let named = |record: &&Record| match id {
+        Ident::Inode(ino) => record.ino == *ino,
+        Ident::Abstract(name) => record.name.as_deref().is_some_and(|known| known[0] == 0 && shown(known) == *name),
+        _ => file.is_some_and(|stat| record.file == Some((stat.st_dev, stat.st_ino))),
+    };
+    records.iter().filter(named).max_by_key(|record| owns_name(record))
+}
+
+/// The file of a reference that is a path.
+fn locate(id: &Ident) -> Result<Option<FileStat>> {
+    let Ident::Path(path) = id else { return Ok(None) };
+    let reference = reference(id.clone());
+    let found = stat(file::path(path.raw()));
+    let found = found.map_err(|errno| sysv::denied(devshm::failed("stat", errno, &reference), None))?;
+    if SFlag::from_bits_truncate(found.st_mode) & SFlag::S_IFMT == SFlag::S_IFSOCK {
+        return Ok(Some(found));
+    }
+    let cause = format!("it is {}, not a socket", devshm::type_of(&found));
+    Err(Error::refused(reference, Status::Failed, cause))
+}
+
+/// A file that no socket of this network namespace is bound to.
+fn unbound(id: &Ident, stat: &FileStat) -> Object {
+    let mut object = devshm::object(reference(id.clone()), Family::Unix, stat);
+    object.facts.push("state", Value::Word("dead"));
+    object
+}
+
+fn look(id: &Ident) -> Result<(Option<FileStat>, Option<Record>)> {
+    let file = locate(id)?;
+    let records = diag::all().map_err(|errno| {
+        Error::new("sock_diag", errno, reference(id.clone())).because(failed(errno).note.unwrap_or_default())
+    })?;
+    Ok((file, pick(&records, id, file.as_ref()).cloned()))
+}
+
+fn absent(id: &Ident) -> Error {
+    Error::new("sock_diag", Errno::ENOENT, reference(id.clone()))
+        .because("there is no such unix socket in this network namespace")
+}
+
+/// A descriptor of the socket, borrowed from a process that has it open; to be held for microseconds.
+pub fn descriptor(id: &Ident, holders: &Holders) -> Result<OwnedFd> {
+    let record = look(id)?.1.ok_or_else(|| absent(id))?;
+    let descriptors = holders.descriptors();
+    let hidden = || {
+        let cause = match descriptors.gaps.first() {
+            Some(gap) => format!("no process that we may look into has it open ({})", gap.subject),
+            None => "no process has it open".to_owned(),
+        };
+        Error::new("open", Errno::EACCES, reference(id.clone())).because(cause)
+    };
+    let file = descriptors.numbered(What::Socket, record.ino).ok_or_else(hidden)?;
+    file.reach(|_| true).map_err(|reason| {
+        Error::new(reason.call, Errno::from_raw(reason.errno), reference(id.clone()))
+            .because("the process that has it open may not be looked into")
+    })
+}
+
+impl Mechanism for UnixSock {
+    fn kind(&self) -> Kind {
+        Kind::Sock
+    }
+
+    fn takes(&self, id: &Ident) -> bool {
+        matches!(id, Ident::Path(_) | Ident::Abstract(_) | Ident::Inode(_))
+    }
+
+    fn scan(&self, needs: Needs, holders: &Holders) -> Found {
+        let records = match diag::all() {
+            Ok(records) => records,
+            Err(errno) => return Found { objects: Vec::new(), gaps: vec![failed(errno)] },
+        };
+        let gaps = if needs.has(Needs::HOLDERS) { holders.descriptors().gaps.clone() } else { Vec::new() };
+        Found { objects: records.iter().map(|record| object(record, needs, holders)).collect(), gaps }
+    }
+
+    fn find(&self, id: &Ident, needs: Needs, holders: &Holders) -> Result<Object> {
+        match look(id)? {
+            (file, Some(record)) => {
+                let mut found = object(&record, needs, holders);
+                if let (Ident::Path(_), Some(stat)) = (id, file) {
+                    // As it was written: a relative path, or another name of the file.
+                    found.reference = reference(id.clone());
+                    found.fingerprint = devshm::fingerprint(&stat);
+                    found.mode = Seen::Is(stat.st_mode & 0o7777);
+                }
+                Ok(found)
+            }
+            (Some(stat), None) => Ok(unbound(id, &stat)),
+            (None, None) => Err(absent(id)),
+        }
+    }
+
+    fn usage(&self, object: &Object, holders: &Holders) -> Seen<Usage> {
+        match object.number("inode") {
+            Some(inode) => match opened::usage(holders.descriptors().numbered(What::Socket, inode)) {
+                Seen::Is(Usage::Nobody) => Seen::Is(Usage::Somebody("a socket is bound to it".to_owned())),
+                usage => usage,
+            },
+            None => Seen::Is(Usage::Nobody),
+        }
+    }
+
+    fn remove(&self, object: &Object) -> Result<Option<String>> {
+        match &object.reference.id {
+            Ident::Path(path) => devshm::remove(file::path(path.raw()), object).map(|()| None),
+            _ => {
+                let cause = "it has no file to remove; it ends with the last process that has it open";
+                Err(Error::refused(&object.reference, Status::Failed, cause))
+            }
+        }
+    }
+}
