@@ -70,6 +70,14 @@ pub enum Command {
     /// Semaphores: make, wait, post, hold around a command
     #[command(subcommand)]
     Sem(cmd::sem::SemCommand),
+    /// FIFOs: make, send, receive, look inside
+    #[command(subcommand)]
+    Fifo(cmd::fifo::FifoCommand),
+    /// Make FIFOs and print their paths
+    Mkfifo(cmd::fifo::CreateArgs),
+    /// Sockets: listen, connect, send, receive, look inside
+    #[command(subcommand)]
+    Sock(cmd::sock::SockCommand),
     /// List objects, a table for each kind
     Ls(cmd::ls::LsArgs),
     /// Show everything known of an object
@@ -110,6 +118,8 @@ fn branch(args: &[OsString]) -> Option<clap::Command> {
         "shm" => ("shm", cmd::shm::ShmCommand::augment_subcommands),
         "msgq" => ("msgq", cmd::msgq::MsgqCommand::augment_subcommands),
         "sem" => ("sem", cmd::sem::SemCommand::augment_subcommands),
+        "sock" => ("sock", cmd::sock::SockCommand::augment_subcommands),
+        "fifo" => ("fifo", cmd::fifo::FifoCommand::augment_subcommands),
         _ => return None,
     };
     let verb = verbs(clap::Command::new(noun)).find_subcommand(verb)?.clone();
@@ -126,6 +136,9 @@ pub fn dispatch(command: &Command, ctx: &mut Context) -> Outcome {
         Command::Shm(command) => cmd::shm::run(command, ctx),
         Command::Msgq(command) => cmd::msgq::run(command, ctx),
         Command::Sem(command) => cmd::sem::run(command, ctx),
+        Command::Fifo(command) => cmd::fifo::run(command, ctx),
+        Command::Mkfifo(args) => cmd::fifo::create(args, ctx),
+        Command::Sock(command) => cmd::sock::run(command, ctx),
         Command::Ls(args) => cmd::ls::run(args, ctx),
         Command::Show(args) => cmd::show::run(args, ctx),
         Command::Rm(args) => cmd::rm::run(args, ctx),

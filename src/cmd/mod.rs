@@ -2,6 +2,7 @@
 //! completions, and what it does. No system calls and no `match kind` here.
 
 pub mod completions;
+pub mod fifo;
 pub mod ftok;
 pub mod limits;
 pub mod ls;
@@ -11,6 +12,7 @@ pub mod rm;
 pub mod sem;
 pub mod shm;
 pub mod show;
+pub mod sock;
 mod verbs;
 
 use crate::error::Error;

@@ -1,13 +1,14 @@
 //! What the nouns share: making an object, changing one, and the errors that both give.
 
 use super::{Context, Outcome, usage};
-use crate::error::{Doing as _, Error, ResultLost};
+use crate::error::{Doing as _, Error, ResultLost, describe};
 use crate::exit::Status;
 use crate::inventory;
 use crate::mech::{self, Access, Change, Created, Opened, Spec};
 use crate::model::{Ident, Kind, Needs, ObjectRef, Text};
+use crate::render::hexdump;
 use crate::sys::waiter::{Stop, Waiter};
-use crate::sys::{run, users};
+use crate::sys::{run, stdio, users};
 use clap::Args;
 use nix::errno::Errno;
 use std::ffi::OsString;
@@ -185,4 +186,37 @@ pub fn run_command(command: &[OsString], waiter: &Waiter) -> Outcome {
         }
         Err(errno) => Err(Error::new("waitpid", errno, "the command").doing("cannot wait for")),
     }
+}
+
+/// Standard input was closed when we started, so nothing can be read from it.
+pub fn closed_input() -> anyhow::Error {
+    Error::new("read", Errno::EBADF, "standard input").because("it is closed").doing("cannot read")
+}
+
+/// Reads some of standard input, for as long as the waiter allows; 0 is its end.
+pub fn read_input(waiter: &Waiter, buffer: &mut [u8]) -> anyhow::Result<usize> {
+    if stdio::was_closed(0) {
+        return Err(closed_input());
+    }
+    let error = |errno| Error::new("read", errno, "standard input");
+    let read = waiter.run(|| stdio::read(stdio::stdin(), buffer)).map_err(|stop| match stop {
+        Stop::Errno(errno) => error(errno).because(describe(errno)),
+        Stop::TimedOut => error(Errno::ETIMEDOUT).because("timed out"),
+        Stop::Signal(signal) => error(Errno::EINTR).with_status(Status::Signal(signal)),
+    });
+    read.doing("cannot read")
+}
+
+/// Shows bytes that were looked at and not taken: raw, or in hexadecimal and as text.
+pub fn peeked(bytes: &[u8], raw: bool, ctx: &mut Context) -> Outcome {
+    if raw {
+        ctx.ui.out.payload(bytes).map_err(|(_, failed)| failed)?;
+        return Ok(Status::Done);
+    }
+    let mut text = String::new();
+    for (at, line) in bytes.chunks(hexdump::WIDTH).enumerate() {
+        hexdump::line(&mut text, (at * hexdump::WIDTH) as u64, line, &[], false);
+    }
+    ctx.ui.out.payload(text.as_bytes()).map_err(|(_, failed)| failed)?;
+    Ok(Status::Done)
 }

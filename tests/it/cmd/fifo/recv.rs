@@ -1,0 +1,191 @@
+use super::*;
+use crate::kit::until;
+use std::io::Write as _;
+
+#[test]
+fn it_reads_until_all_writers_have_closed_it() {
+    let env = Env::new();
+    let path = fifo(&env);
+    let mut receiver = env.start(["fifo", "recv", path]);
+    receiver.wait_blocked(OPENING);
+    let mut first = OpenOptions::new().write(true).open(env.path("f")).unwrap();
+    let mut second = first.try_clone().unwrap();
+    first.write_all(b"one\0").unwrap();
+    drop(first);
+    second.write_all(b"\xfftwo").unwrap();
+    drop(second);
+    let output = receiver.end();
+    assert!(output.status.success());
+    assert_eq!(output.stdout, b"one\0\xfftwo");
+}
+
+#[test]
+fn a_writer_that_never_comes_is_a_timeout_and_an_empty_fifo_would_block() {
+    let env = Env::new();
+    let path = fifo(&env);
+    for options in [&[][..], &["-n", "1"], &["--lines"]] {
+        let said = env.fails(124, ["fifo", "recv", path, "--timeout", "60ms"].iter().chain(options));
+        assert!(said.contains("waited for a writer"), "{said}");
+        env.fails(6, ["fifo", "recv", path, "--nowait"].iter().chain(options));
+    }
+    env.fails(124, ["fifo", "recv", path, "--follow", "--timeout", "60ms"]);
+    let (_, _file) = held_again(&env);
+    for options in [&[][..], &["-n", "1"]] {
+        assert!(!env.fails(6, ["fifo", "recv", path, "--nowait"].iter().chain(options)).contains("ENXIO"));
+        let said = env.fails(124, ["fifo", "recv", path, "--timeout", "60ms"].iter().chain(options));
+        assert!(said.contains("timed out"), "{said}");
+    }
+}
+
+fn held_again(env: &Env) -> ((), File) {
+    ((), OpenOptions::new().read(true).write(true).open(env.path("f")).unwrap())
+}
+
+#[test]
+fn so_many_lines_are_taken_and_the_rest_stays() {
+    let env = Env::new();
+    let (path, mut file) = held(&env);
+    file.write_all(b"a\nb\n\nd\npart").unwrap();
+    assert_eq!(env.out(["fifo", "recv", path, "-n", "1"]), "a");
+    assert_eq!(env.ipcx(["fifo", "recv", path, "-n", "2"]).output().unwrap().stdout, b"b\n\n");
+    // The third has no end yet: what is whole is taken, the part stays.
+    let output = env.ipcx(["fifo", "recv", path, "-n", "2", "--timeout", "60ms"]).output().unwrap();
+    assert_eq!((output.stdout, output.status.code()), (b"d\n".to_vec(), Some(124)));
+    assert_eq!(env.ipcx(["fifo", "peek", path, "--raw"]).output().unwrap().stdout, b"part");
+    assert!(env.fails(6, ["fifo", "recv", path, "-n", "1", "--nowait"]).contains("no whole line"));
+    file.write_all(b"ed\n").unwrap();
+    assert_eq!(env.out(["fifo", "recv", path, "--lines", "-n", "1"]), "parted");
+}
+
+#[test]
+fn a_line_that_comes_in_pieces_is_waited_for() {
+    let env = Env::new();
+    let (path, mut file) = held(&env);
+    file.write_all(b"be").unwrap();
+    let mut receiver = env.start(["fifo", "recv", path, "-n", "1"]);
+    receiver.wait_blocked("epoll");
+    file.write_all(b"gin").unwrap();
+    file.write_all(b"ning\nnext\n").unwrap();
+    assert_eq!(ended(receiver), (0, "beginning\n".to_owned(), String::new()));
+    assert_eq!(env.out(["fifo", "recv", path, "-n", "1"]), "next");
+}
+
+#[test]
+fn a_line_longer_than_the_pipe_is_taken_whole() {
+    let env = Env::new();
+    let path = fifo(&env);
+    let script = format!(
+        "{{ head -c 200000 /dev/zero | tr '\\0' x; echo; echo next; }} | ipcx fifo send {path} -q 2>/dev/null &
+        exec 3<>f; ipcx fifo recv {path} -n 1 | wc -c; ipcx fifo recv {path} -n 1; wait"
+    );
+    assert_eq!(env.sh(&script).output().unwrap().stdout, b"200001\nnext\n");
+}
+
+#[test]
+fn writers_that_leave_too_early_are_a_failure_and_what_came_is_written() {
+    let env = Env::new();
+    let path = fifo(&env);
+    let script = format!("printf 'a\\nb' >f & ipcx fifo recv {path} -n 3");
+    let output = env.sh(&script).assert().code(1).get_output().clone();
+    assert_eq!(output.stdout, b"a\nb");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("closed it after 2 of 3 lines"), "{said}");
+    // A last line without a newline is a line.
+    let script = format!(
+        "printf 'a\\nb' >f & ipcx fifo recv {path} -n 2; ipcx fifo recv {path} --lines & printf 'x\\ny' >f; wait"
+    );
+    assert_eq!(env.sh(&script).output().unwrap().stdout, b"a\nbx\ny");
+}
+
+#[test]
+fn follow_survives_writers_that_come_and_go() {
+    let env = Env::new();
+    let path = fifo(&env);
+    for options in [&["--follow"][..], &["--follow", "--lines"]] {
+        let mut receiver = env.start(["fifo", "recv", path].iter().chain(options));
+        for text in ["first", "second", "third"] {
+            env.ipcx(["fifo", "send", path, text, "--timeout", "20s"]).assert().success();
+            assert_eq!(receiver.line(), text);
+        }
+        receiver.wait_blocked(if options.len() == 1 { "poll" } else { "epoll" });
+        receiver.signal(15);
+        assert_eq!(ended(receiver).0, 143);
+    }
+    let receiver = env.start(["fifo", "recv", path, "--follow", "-n", "3"]);
+    for text in ["1", "2", "3"] {
+        env.ipcx(["fifo", "send", path, text, "--timeout", "20s"]).assert().success();
+    }
+    assert_eq!(ended(receiver), (0, "1\n2\n3\n".to_owned(), String::new()));
+}
+
+#[test]
+fn a_receiver_that_follows_sleeps_while_no_writer_is_there() {
+    let env = Env::new();
+    let path = fifo(&env);
+    let mut receiver = env.start(["fifo", "recv", path, "--follow"]);
+    env.ipcx(["fifo", "send", path, "x", "--timeout", "20s"]).assert().success();
+    assert_eq!(receiver.line(), "x");
+    receiver.wait_blocked("poll");
+    let switches = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", receiver.pid)).unwrap();
+        status.lines().find(|line| line.starts_with("voluntary_ctxt_switches")).unwrap().to_owned()
+    };
+    let before = switches();
+    // Time for a loop that did not sleep to show itself: other processes start and end.
+    for _ in 0..5 {
+        env.ipcx(["--version"]).assert().success();
+    }
+    assert_eq!(switches(), before);
+}
+
+#[test]
+fn several_receivers_share_the_lines_and_none_is_lost_or_torn() {
+    let env = Env::new();
+    let path = fifo(&env);
+    let script = format!(
+        "exec 3<>f
+        for worker in 1 2 3 4; do
+            while line=$(ipcx fifo recv {path} -n 1) && [ \"$line\" != stop ]; do echo \"$line\" >>out.$worker; done &
+        done
+        seq 1 200 | sed 's/$/ {long}/' | ipcx fifo send {path}
+        for worker in 1 2 3 4; do ipcx fifo send {path} stop; done
+        wait; cat out.* | sort -n",
+        long = "x".repeat(50)
+    );
+    let output = env.sh(&script).assert().success().get_output().stdout.clone();
+    let expected: String = (1..=200).map(|n| format!("{n} {}\n", "x".repeat(50))).collect();
+    assert_eq!(String::from_utf8(output).unwrap(), expected);
+}
+
+#[test]
+fn a_receiver_that_waits_for_a_line_is_ended_by_a_signal_and_lets_the_next_one_in() {
+    let env = Env::new();
+    let (path, mut file) = held(&env);
+    let mut first = env.start(["fifo", "recv", path, "-n", "1"]);
+    first.wait_blocked("epoll");
+    let mut second = env.start(["fifo", "recv", path, "-n", "1"]);
+    second.wait_blocked("lock");
+    let said = env.fails(6, ["fifo", "recv", path, "-n", "1", "--nowait"]);
+    assert!(said.contains("another receiver"), "{said}");
+    env.fails(124, ["fifo", "recv", path, "-n", "1", "--timeout", "60ms"]);
+    first.signal(9);
+    first.wait_end();
+    second.wait_blocked("epoll");
+    file.write_all(b"for the second\n").unwrap();
+    assert_eq!(ended(second), (0, "for the second\n".to_owned(), String::new()));
+}
+
+#[test]
+fn nothing_is_taken_when_there_is_no_place_for_it() {
+    let env = Env::new();
+    let (path, mut file) = held(&env);
+    file.write_all(b"kept\n").unwrap();
+    for option in ["", "-n 1"] {
+        let output = env.sh(&format!("exec ipcx fifo recv {path} {option} --timeout 20s >&-")).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(String::from_utf8(output.stderr).unwrap().contains("standard output"));
+    }
+    until("the line to be there still", || {
+        env.ipcx(["fifo", "peek", path, "--raw"]).output().unwrap().stdout == b"kept\n"
+    });
+}

@@ -1,0 +1,98 @@
+use super::*;
+use crate::kit::{NOBODY, Running, until};
+use std::io::{Write as _, pipe};
+use std::os::unix::process::CommandExt as _;
+
+#[test]
+fn a_pipe_is_listed_with_its_fill_and_the_processes_at_each_end() {
+    let env = Env::new();
+    let (read, mut write) = pipe().unwrap();
+    write.write_all(b"hello").unwrap();
+    let reference = format!("pipe/{}", inode(&read));
+    let pipe = listed(&env, "pipe", &reference);
+    assert_eq!((&pipe["kind"], &pipe["family"], &pipe["name"]), (&"pipe".into(), &"anonymous".into(), &Value::Null));
+    assert_eq!((&pipe["bytes"], &pipe["capacity"], &pipe["inode"]), (&5.into(), &65536.into(), &inode(&read).into()));
+    let reader = our_end(&pipe, "processes", &read);
+    assert_eq!(reader["role"], "read");
+    assert!(reader["started"].as_str().unwrap().starts_with("20"), "{reader}");
+    assert_eq!(our_end(&pipe, "processes", &write)["role"], "write");
+    assert_eq!(env.json(["show", &reference, "--json"])["objects"][0]["bytes"], 5);
+    drop(write);
+    until("the writer to be gone", || listed(&env, "pipe", &reference)["writers"] == 0);
+    drop(read);
+    until("the pipe to be gone", || env.ipcx(["show", &reference]).output().unwrap().status.code() == Some(3));
+}
+
+#[test]
+fn several_processes_at_one_end_are_all_named() {
+    let env = Env::new();
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", "sleep 1000 | cat & sleep 1000 | cat & echo ready; wait"]);
+    let mut running = Running::start(shell);
+    assert_eq!(running.line(), "ready");
+    let ends = || {
+        let document = env.json(["ls", "pipe", "--json"]);
+        let pipes = document["objects"].as_array().unwrap().clone();
+        let has = |pipe: &Value, name: &str, role: &str| {
+            let ends = pipe["processes"].as_array().unwrap();
+            ends.iter().any(|end| end["command"] == name && end["role"] == role)
+        };
+        pipes.iter().filter(|pipe| has(pipe, "sleep", "write") && has(pipe, "cat", "read")).count()
+    };
+    until("both pipelines to run", || ends() >= 2);
+    let table = env.out(["ls", "pipe", "-o", "ref,processes"]);
+    assert!(table.lines().any(|line| line.contains(",sleep,1w") && line.contains(",cat,0r")), "{table}");
+}
+
+#[test]
+fn what_has_no_name_cannot_be_removed_made_or_misnamed() {
+    let env = Env::new();
+    let (read, _write) = pipe().unwrap();
+    let said = env.fails(1, ["rm", "--force", &format!("pipe/{}", inode(&read))]);
+    assert!(said.contains("no name to remove"), "{said}");
+    let said = env.fails(1, ["rm", &format!("pipe/{}", inode(&read))]);
+    assert!(said.contains("it is in use"), "{said}");
+    env.fails(2, ["show", "pipe/x"]);
+    env.fails(3, ["show", "pipe/18446744073709551615"]);
+}
+
+#[test]
+fn a_descriptor_opened_as_a_path_only_is_no_end() {
+    let env = Env::new();
+    let (read, write) = pipe().unwrap();
+    let path = format!("/proc/self/fd/{}", read.as_fd().as_raw_fd());
+    let flags = nix::fcntl::OFlag::O_PATH;
+    let handle = nix::fcntl::open(path.as_str(), flags, nix::sys::stat::Mode::empty()).unwrap();
+    let pipe = listed(&env, "pipe", &format!("pipe/{}", inode(&read)));
+    let ends = pipe["processes"].as_array().unwrap();
+    assert!(ends.iter().all(|end| end["fd"] != handle.as_raw_fd()), "{pipe:#}");
+    drop(write);
+}
+
+#[test]
+fn an_ordinary_user_sees_his_own_and_is_told_what_he_does_not() {
+    let env = Env::new();
+    if !env.has_users() {
+        crate::skip!("needs a second user");
+    }
+    let (read, _write) = pipe().unwrap();
+    let output = env.ipcx_as_nobody(["ls", "pipe", "--json"]).assert().success().get_output().clone();
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let reference = format!("pipe/{}", inode(&read));
+    assert!(!crate::kit::look::refs(&document["objects"]).contains(&reference.as_str()));
+    let gap = document["gaps"][0].to_string();
+    assert!(gap.contains("processes") && gap.contains("EACCES"), "{gap}");
+    let said = crate::kit::refusal(&mut env.ipcx_as_nobody(["show", &reference]), 3);
+    assert!(said.contains("may look into"), "{said}");
+
+    let mut shell = std::process::Command::new("sh");
+    shell.uid(NOBODY).gid(NOBODY);
+    shell.args(["-c", "sleep 1000 | cat & echo ready; wait"]);
+    let mut running = Running::start(shell);
+    assert_eq!(running.line(), "ready");
+    until("his own pipe", || {
+        let output = env.ipcx_as_nobody(["ls", "pipe", "-o", "uid,bytes,processes", "--raw"]).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().any(|line| line.starts_with("65534\t0\t") && line.contains(",sleep,1w"))
+    });
+}
