@@ -6,6 +6,7 @@ mod listing;
 mod measure;
 mod memory;
 mod messages;
+mod processes;
 mod report;
 mod startup;
 mod sys;
@@ -51,7 +52,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let tools = Tools::build(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/baseline")))?;
     let mut report = Report::new(options.pairs, options.filters);
     report.head()?;
-    for group in [startup::run, messages::run, memory::run, listing::run] {
+    for group in [startup::run, messages::run, memory::run, listing::run, processes::run] {
         // What the last group left, if anything, stays in a namespace that nobody uses any more.
         sys::new_ipc()?;
         group(&tools, &mut report)?;

@@ -3,6 +3,8 @@
 pub mod holders;
 pub mod mounts;
 pub mod opening;
+mod pass;
 pub mod process;
+pub mod processes;
 pub mod sysctl;
 pub mod sysvipc;

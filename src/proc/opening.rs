@@ -3,7 +3,8 @@
 //! /proc/PID/task/TID/syscall gives the call and its arguments, /proc/PID/mem the path. Nothing is
 //! stopped or traced. It needs the right to trace the process (PTRACE_MODE_ATTACH, ptrace(2)).
 
-use super::holders::{Clock, FileId, directory, pids, share};
+use super::holders::FileId;
+use super::processes::{Clock, directory, pids, share};
 use crate::model::{End, Role};
 use nix::dir::Dir;
 use nix::fcntl::{AtFlags, OFlag};

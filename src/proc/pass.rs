@@ -1,0 +1,230 @@
+//! The pass over the descriptors of all processes.
+
+use super::holders::{Counter, Descriptors, FileId, Files, Fill, OpenFile, What, borrow};
+use super::processes::{Clock, number, pids, share};
+use crate::model::{End, Gap, Reason, Role, Text};
+use crate::sys::descriptor::Devices;
+use crate::sys::pidfd::PidFd;
+use crate::sys::pipe;
+use nix::dir::Dir;
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags, FcntlArg, OFlag, fcntl, openat, readlinkat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstatat};
+use std::ffi::CStr;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt as _;
+use std::sync::Arc;
+
+/// Looks at what every process has open; with `fill` also at how full the pipes are.
+pub(super) fn run(fill: bool) -> Descriptors {
+    let pids = match pids() {
+        Ok(pids) => pids,
+        Err(errno) => {
+            let reason = Reason { call: "open", errno: errno as i32 };
+            let note = Some("could not look at /proc; what processes have open is not known".to_owned());
+            let gap = Gap { subject: "open descriptors".to_owned(), field: None, reason, note };
+            return Descriptors { gaps: vec![gap], ..Descriptors::default() };
+        }
+    };
+    let (devices, clock) = (Devices::learn(), Clock::now());
+    let start = || Part { devices, clock, fill, files: Files::default(), hidden: 0 };
+    let mut parts = share(&pids, start, Part::look).into_iter();
+    let mut whole = parts.next().unwrap_or_else(start);
+    for part in parts {
+        whole.merge(part);
+    }
+    whole.finish()
+}
+
+/// What one thread has seen.
+struct Part {
+    devices: Devices,
+    clock: Clock,
+    fill: bool,
+    files: Files,
+    /// Processes whose descriptors we may not see.
+    hidden: usize,
+}
+
+/// One process while it is looked at; what costs a call is looked up when it has something open.
+struct Process {
+    pid: i32,
+    who: Option<(Text, i64)>,
+    handle: Option<nix::Result<PidFd>>,
+}
+
+impl Process {
+    /// A descriptor of it, to see what only an open pipe tells.
+    fn borrow(&mut self, fd: i32, id: FileId) -> nix::Result<OwnedFd> {
+        let process = self.handle.get_or_insert_with(|| PidFd::open(self.pid));
+        process.as_ref().map_err(|errno| *errno).and_then(|process| borrow(process, fd, id))
+    }
+}
+
+fn fill(pipe: &OwnedFd) -> nix::Result<Fill> {
+    Ok(Fill { unread: pipe::unread(pipe)?, capacity: pipe::capacity(pipe)? })
+}
+
+impl Part {
+    fn look(&mut self, pid: i32) {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let opened = openat(AT_FDCWD, format!("/proc/{pid}/fd").as_str(), flags, Mode::empty());
+        let directory = match opened.and_then(|fd| Ok((Dir::from_fd(fd.try_clone().map_err(|_| Errno::EMFILE)?)?, fd)))
+        {
+            Ok(directory) => directory,
+            Err(errno) => {
+                self.hidden += usize::from(matches!(errno, Errno::EACCES | Errno::EPERM));
+                return;
+            }
+        };
+        let mut process = Process { pid, who: None, handle: None };
+        let (entries, directory) = directory;
+        for entry in entries.into_iter().flatten() {
+            let name = entry.file_name();
+            if let Some(fd) = number(name) {
+                // A descriptor that was closed meanwhile is none.
+                self.descriptor(&directory, name, fd, &mut process);
+            }
+        }
+    }
+
+    fn descriptor(&mut self, directory: &OwnedFd, name: &CStr, fd: i32, process: &mut Process) -> Option<()> {
+        let stat = fstatat(directory, name, AtFlags::empty()).ok()?;
+        let mut id = FileId::of(&stat);
+        let device = Some(id.dev);
+        let mut label = None;
+        let mut counter = None;
+        let what = match SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT {
+            SFlag::S_IFIFO if device == self.devices.pipe => What::Pipe,
+            SFlag::S_IFIFO => What::Fifo,
+            SFlag::S_IFSOCK if device == self.devices.socket => What::Socket,
+            SFlag::S_IFREG if device == self.devices.memory => {
+                label = Some(link(directory, name)?);
+                label.as_ref()?.raw().starts_with(b"/memfd:").then_some(What::Memfd)?
+            }
+            // The anonymous inode has no type in its mode, or that of a regular file.
+            _ if device == self.devices.anonymous => {
+                (link(directory, name)?.raw() == b"anon_inode:[eventfd]").then_some(())?;
+                let known = eventfd(&std::fs::read(format!("/proc/{}/fdinfo/{fd}", process.pid)).ok()?)?;
+                id.ino = known.id;
+                counter = Some(known);
+                What::Eventfd
+            }
+            _ => return None,
+        };
+        let is_pipe = matches!(what, What::Pipe | What::Fifo);
+        let borrowed = (is_pipe && self.fill).then(|| process.borrow(fd, id));
+        let role = match &borrowed {
+            _ if !is_pipe => Role::Both,
+            // Faster than another look at the link.
+            Some(Ok(ours)) => role_of_flags(OFlag::from_bits_retain(fcntl(ours, FcntlArg::F_GETFL).ok()?))?,
+            _ => role(&fstatat(directory, name, AtFlags::AT_SYMLINK_NOFOLLOW).ok()?)?,
+        };
+        if process.who.is_none() {
+            process.who = self.clock.process(process.pid);
+        }
+        let (command, started) = process.who.clone()?;
+        let end = End { pid: process.pid, started, command, fd: Some(fd), role };
+        let file = self.files.entry(what, id, || {
+            if what == What::Fifo {
+                label = link(directory, name);
+            }
+            let label = label.unwrap_or_else(|| Text::from(""));
+            OpenFile { what, id, stat, label, counter, fill: None, ends: Vec::with_capacity(2) }
+        });
+        file.ends.push(Arc::new(end));
+        if let Some(borrowed) = borrowed
+            && !matches!(file.fill, Some(Ok(_)))
+        {
+            let filled = borrowed.and_then(|ours| fill(&ours));
+            file.fill = Some(filled.map_err(|errno| Reason { call: "pidfd_getfd", errno: errno as i32 }));
+        }
+        Some(())
+    }
+
+    fn merge(&mut self, other: Part) {
+        self.hidden += other.hidden;
+        for file in other.files.list {
+            let Some(at) = self.files.index.get(&(file.what, file.id)) else {
+                self.files.entry(file.what, file.id, || file);
+                continue;
+            };
+            let known = &mut self.files.list[*at];
+            known.ends.extend(file.ends);
+            if !matches!(known.fill, Some(Ok(_))) {
+                known.fill = file.fill;
+            }
+        }
+    }
+
+    fn finish(mut self) -> Descriptors {
+        for file in &mut self.files.list {
+            file.ends.sort_by_key(|end| (end.pid, end.fd));
+        }
+        let gap = || Gap {
+            subject: format!("open descriptors of {} processes", self.hidden),
+            field: None,
+            reason: Reason { call: "open", errno: libc::EACCES },
+            note: Some("they belong to others; what they have open is not known".to_owned()),
+        };
+        let gaps = if self.hidden > 0 { vec![gap()] } else { Vec::new() };
+        Descriptors { devices: self.devices, files: self.files, gaps }
+    }
+}
+
+fn link(directory: &OwnedFd, name: &CStr) -> Option<Text> {
+    readlinkat(directory, name).ok().map(|text| Text::from(text.into_vec()))
+}
+
+/// The kernel shows in the mode of the link for what the file was opened (proc_pid_fd(5)); a descriptor
+/// of O_PATH has neither and is no end.
+fn role(link: &FileStat) -> Option<Role> {
+    let mode = Mode::from_bits_truncate(link.st_mode);
+    match (mode.contains(Mode::S_IRUSR), mode.contains(Mode::S_IWUSR)) {
+        (true, true) => Some(Role::Both),
+        (true, false) => Some(Role::Read),
+        (false, true) => Some(Role::Write),
+        (false, false) => None,
+    }
+}
+
+fn role_of_flags(flags: OFlag) -> Option<Role> {
+    match flags & OFlag::O_ACCMODE {
+        _ if flags.contains(OFlag::O_PATH) => None,
+        OFlag::O_RDONLY => Some(Role::Read),
+        OFlag::O_WRONLY => Some(Role::Write),
+        _ => Some(Role::Both),
+    }
+}
+
+/// `eventfd-count` is hexadecimal, `eventfd-id` decimal. Kernels before 5.2 have no id, and then nobody
+/// can tell one from another.
+fn eventfd(fdinfo: &[u8]) -> Option<Counter> {
+    let mut counter = Counter::default();
+    let mut id = None;
+    for line in fdinfo.split(|byte| *byte == b'\n') {
+        let line = std::str::from_utf8(line).ok()?;
+        let Some((key, value)) = line.split_once(':') else { continue };
+        match (key, value.trim()) {
+            ("eventfd-count", count) => counter.count = u64::from_str_radix(count, 16).ok()?,
+            ("eventfd-id", number) => id = number.parse().ok(),
+            ("eventfd-semaphore", flag) => counter.semaphore = flag != "0",
+            _ => {}
+        }
+    }
+    id.map(|id| Counter { id, ..counter })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_eventfd_is_read_from_its_fdinfo() {
+        let text = b"pos:\t0\nflags:\t02\nmnt_id:\t15\nino:\t1050\neventfd-count:               1f\neventfd-id: 7\neventfd-semaphore: 1\n";
+        assert_eq!(eventfd(text), Some(Counter { id: 7, count: 31, semaphore: true }));
+        assert_eq!(eventfd(b"eventfd-count: 1\n"), None);
+        assert_eq!(eventfd(b"eventfd-count: x\neventfd-id: 7\n"), None);
+        assert_eq!(eventfd(b"\xff"), None);
+    }
+}
