@@ -1,12 +1,14 @@
 //! Completions that are alive: the identifiers, keys and names that exist at this moment.
 
 use crate::inventory::{self, Select};
-use crate::model::{Ident, Kind, Needs, Object, Seen};
+use crate::model::{Ident, Kind, Naming, Needs, Object, Seen};
 use crate::render::text::count;
 use crate::render::{Style, TimeFormat};
-use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
+use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter as _};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::Path;
 
 /// Completes a reference with the objects that exist now.
 pub fn live(noun: Option<Kind>) -> ArgValueCompleter {
@@ -36,7 +38,21 @@ fn candidates(noun: Option<Kind>, current: &OsStr) -> Vec<CompletionCandidate> {
     if scanned.is_err() {
         list.clear();
     }
+    // Of these kinds there are more than those that processes have open now.
+    if noun.is_some_and(|kind| matches!(kind.naming(), Naming::Path | Naming::Socket)) {
+        let known: Vec<OsString> = list.iter().map(|known| known.get_value().to_owned()).collect();
+        let files = PathCompleter::any().filter(worth_offering).complete(current);
+        let is_new = |file: &CompletionCandidate| !known.iter().any(|known| known == file.get_value());
+        let is_harmless = |file: &CompletionCandidate| file.get_value().as_bytes().iter().all(is_plain);
+        list.extend(files.into_iter().filter(|file| is_harmless(file) && is_new(file)));
+    }
     list
+}
+
+/// A directory to go on with, or a FIFO or socket.
+fn worth_offering(path: &Path) -> bool {
+    let kind = std::fs::metadata(path).map(|found| found.file_type());
+    kind.is_ok_and(|kind| kind.is_dir() || kind.is_fifo() || kind.is_socket())
 }
 
 /// The ways to name an object: its identifier and its key, or its name.
@@ -44,8 +60,8 @@ fn names(object: &Object) -> Vec<Vec<u8>> {
     let mut names = Vec::new();
     match &object.reference.id {
         // The shell takes what is offered as typed: a name that means something to it is not offered.
-        Ident::Name(name) | Ident::Path(name) if !name.raw().iter().all(is_plain) => {}
-        Ident::Name(name) | Ident::Path(name) => names.push(name.raw().to_vec()),
+        Ident::Name(name) | Ident::Path(name) | Ident::Abstract(name) if !name.raw().iter().all(is_plain) => {}
+        Ident::Name(name) | Ident::Path(name) | Ident::Abstract(name) => names.push(name.raw().to_vec()),
         _ => names.push(object.reference.bare().to_string().into_bytes()),
     }
     if let Seen::Is(key) = object.key

@@ -77,6 +77,23 @@ fn columns_are_offered_and_the_last_of_several_is_completed() {
 }
 
 #[test]
+fn fifos_and_sockets_are_offered_by_their_paths() {
+    let env = Env::new();
+    env.out(["mkfifo", "./jobs", "./jo;b", "./dir-less"]);
+    fs::write(env.path("jokes"), "").unwrap();
+    fs::create_dir(env.path("jobdir")).unwrap();
+    let listener = std::os::unix::net::UnixListener::bind(env.path("sock")).unwrap();
+    let offered = |words: &[&str]| {
+        let mut all = offered(&env, "bash", words);
+        all.sort();
+        all
+    };
+    assert_eq!(offered(&["fifo", "recv", "./jo"]), ["./jobdir/", "./jobs"]);
+    assert_eq!(offered(&["sock", "show", "./so"]), ["./sock"]);
+    drop(listener);
+}
+
+#[test]
 fn names_that_mean_harm_reach_no_shell() {
     use std::os::unix::ffi::OsStringExt as _;
     let env = Env::new();
