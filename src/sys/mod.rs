@@ -6,6 +6,7 @@ pub mod file;
 pub mod lease;
 pub mod pidfd;
 pub mod run;
+pub mod signal;
 pub mod stdio;
 pub mod users;
 pub mod waiter;
