@@ -11,6 +11,7 @@ pub mod rm;
 pub mod sem;
 pub mod shm;
 pub mod show;
+pub mod signal;
 mod verbs;
 
 use crate::error::Error;

@@ -1,13 +1,13 @@
 //! What the nouns share: making an object, changing one, and the errors that both give.
 
 use super::{Context, Outcome, usage};
-use crate::error::{Doing as _, Error, ResultLost};
+use crate::error::{Doing as _, Error, ResultLost, describe};
 use crate::exit::Status;
 use crate::inventory;
 use crate::mech::{self, Access, Change, Created, Opened, Spec};
 use crate::model::{Ident, Kind, Needs, ObjectRef, Text};
 use crate::sys::waiter::{Stop, Waiter};
-use crate::sys::{run, users};
+use crate::sys::{run, stdio, users};
 use clap::Args;
 use nix::errno::Errno;
 use std::ffi::OsString;
@@ -154,7 +154,8 @@ pub fn before_command(error: anyhow::Error) -> anyhow::Error {
     }
 }
 
-fn cannot_run(command: &[OsString], errno: Errno) -> anyhow::Error {
+/// Why a command could not be run: status 126, or 127 where it was not found.
+pub fn cannot_run(command: &[OsString], errno: Errno) -> anyhow::Error {
     let status = if errno == Errno::ENOENT { Status::CommandNotFound } else { Status::CannotExecute };
     let name = Text::from(command[0].as_bytes());
     let error = Error::new("execve", errno, name.escaped()).with_status(status);
@@ -185,4 +186,20 @@ pub fn run_command(command: &[OsString], waiter: &Waiter) -> Outcome {
         }
         Err(errno) => Err(Error::new("waitpid", errno, "the command").doing("cannot wait for")),
     }
+}
+
+/// Reads standard input, for as long as the waiter allows.
+pub fn read_input(waiter: &Waiter, buffer: &mut [u8]) -> anyhow::Result<usize> {
+    if stdio::was_closed(0) {
+        return Err(Error::new("read", Errno::EBADF, "standard input").because("it is closed").doing("cannot read"));
+    }
+    waiter.run(|| stdio::read(stdio::stdin(), buffer)).map_err(|stop| match stop {
+        Stop::Errno(errno) => Error::new("read", errno, "standard input").because(describe(errno)).doing("cannot read"),
+        Stop::TimedOut => {
+            Error::new("read", Errno::ETIMEDOUT, "standard input").because("timed out").doing("cannot read")
+        }
+        Stop::Signal(signal) => {
+            Error::new("read", Errno::EINTR, "standard input").with_status(Status::Signal(signal)).doing("cannot read")
+        }
+    })
 }

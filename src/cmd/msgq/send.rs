@@ -2,14 +2,12 @@
 
 use crate::args::{MsgqRef, WaitArgs, units};
 use crate::cmd::{Context, Outcome, verbs};
-use crate::error::{Doing as _, Error, describe};
+use crate::error::{Doing as _, Error};
 use crate::exit::Status;
 use crate::mech::{Access, Channel, Tag};
 use crate::render::text::count;
-use crate::sys::stdio;
-use crate::sys::waiter::{Stop, Waiter};
+use crate::sys::waiter::Waiter;
 use clap::Args;
-use nix::errno::Errno;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
 
@@ -87,22 +85,6 @@ pub fn run(args: &SendArgs, ctx: &mut Context) -> Outcome {
     }
 }
 
-/// Reads standard input, for as long as the waiter allows.
-fn read(waiter: &Waiter, buffer: &mut [u8]) -> anyhow::Result<usize> {
-    if stdio::was_closed(0) {
-        return Err(Error::new("read", Errno::EBADF, "standard input").because("it is closed").doing("cannot read"));
-    }
-    waiter.run(|| stdio::read(stdio::stdin(), buffer)).map_err(|stop| match stop {
-        Stop::Errno(errno) => Error::new("read", errno, "standard input").because(describe(errno)).doing("cannot read"),
-        Stop::TimedOut => {
-            Error::new("read", Errno::ETIMEDOUT, "standard input").because("timed out").doing("cannot read")
-        }
-        Stop::Signal(signal) => {
-            Error::new("read", Errno::EINTR, "standard input").with_status(Status::Signal(signal)).doing("cannot read")
-        }
-    })
-}
-
 fn too_long() -> anyhow::Error {
     Error::refused("standard input", Status::Limit, format!("a message of more than {LONGEST} bytes fits no queue"))
         .doing("cannot read")
@@ -116,7 +98,7 @@ fn whole_input(waiter: &Waiter) -> anyhow::Result<Vec<u8>> {
             return Err(too_long());
         }
         message.resize(start + CHUNK, 0);
-        let got = read(waiter, &mut message[start..])?;
+        let got = verbs::read_input(waiter, &mut message[start..])?;
         message.truncate(start + got);
         if got == 0 {
             return Ok(message);
@@ -135,7 +117,7 @@ fn stream(channel: &mut dyn Channel, tag: Tag, end: u8, waiter: &Waiter, sent: &
             }
             buffer.resize(filled * 2, 0);
         }
-        let got = read(waiter, &mut buffer[filled..])?;
+        let got = verbs::read_input(waiter, &mut buffer[filled..])?;
         let mut start = 0;
         // What was there before holds no terminator.
         let mut look = filled;

@@ -1,0 +1,33 @@
+//! `ipcx signal block`: a command that starts with signals blocked.
+
+use crate::args::signal as words;
+use crate::cmd::{Outcome, verbs};
+use crate::model::Signal;
+use crate::sys::run;
+use clap::Args;
+use std::ffi::OsString;
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  ipcx signal block INT -- make install
+  ipcx signal block USR1 USR2 -- sh -c 'ipcx signal trap USR1 USR2'
+
+ipcx becomes the command, which has these signals blocked beside those that were. One that
+comes stays pending until the command takes or unblocks it, so none is lost before it is
+ready. A command may unblock what it likes; shells and most programs leave it as it is.")]
+pub struct BlockArgs {
+    /// Signals: INT, SIGINT, 2, RTMIN+1; not KILL and STOP
+    #[arg(value_name = "SIG", required = true, allow_negative_numbers = true, value_parser = words::blockable)]
+    signals: Vec<Signal>,
+
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    command: Vec<OsString>,
+}
+
+pub fn run(args: &BlockArgs) -> Outcome {
+    match run::exec_blocking(&args.command, args.signals.iter().copied().collect()) {
+        Err(errno) => Err(verbs::cannot_run(&args.command, errno)),
+    }
+}
