@@ -11,11 +11,12 @@ use std::ffi::OsString;
 #[command(after_help = "\
 Examples:
   ipcx signal block INT -- make install
-  ipcx signal block USR1 USR2 -- sh -c 'ipcx signal trap USR1 USR2'
+  ipcx signal block USR1 -- sh -c 'echo $$ >pid; exec ipcx signal trap USR1'
 
 ipcx becomes the command, which has these signals blocked beside those that were. One that
 comes stays pending until the command takes or unblocks it, so none is lost before it is
-ready. A command may unblock what it likes; shells and most programs leave it as it is.")]
+ready. A command may unblock what it likes, and some shells unblock everything when they
+have waited for a command: let them `exec` the one that is to inherit it.")]
 pub struct BlockArgs {
     /// Signals: INT, SIGINT, 2, RTMIN+1; not KILL and STOP
     #[arg(value_name = "SIG", required = true, allow_negative_numbers = true, value_parser = words::blockable)]

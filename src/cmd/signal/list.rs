@@ -39,7 +39,7 @@ static FIELDS: [Field<Signal>; 4] = [
     column("number", Align::Right, |signal, _| Seen::Is(Value::Int(signal.0.into()))),
     column("name", Align::Left, |signal, _| signal.name(real_time()).map(Value::Phrase).into()),
     column("action", Align::Left, |signal, _| Seen::Is(Value::Word(signal.action().word()))),
-    column("description", Align::Left, |signal, _| Seen::Is(Value::Word(signal.description(real_time())))),
+    column("description", Align::Left, |signal, _| Seen::Is(Value::Phrase(signal.description(real_time()).to_owned()))),
 ];
 
 pub fn run(args: &ListArgs, ctx: &mut Context) -> Outcome {

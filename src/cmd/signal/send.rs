@@ -226,6 +226,8 @@ impl Sending {
                 }
                 Err(Stop::Errno(Errno::EAGAIN)) => match self.waiter.pause(nap) {
                     Some(stop) => stop,
+                    // A zombie takes every signal and queues none.
+                    None if process.fd.ended() == Ok(true) => Stop::Errno(Errno::ESRCH),
                     None => {
                         nap = (nap * 2).min(LONGEST_NAP);
                         continue;

@@ -21,7 +21,8 @@ Examples:
 
 blocked is what the first thread has blocked; threads that block others, or have signals
 of their own pending, are listed. queued and limit are those of RLIMIT_SIGPENDING: queued
-counts for all processes of the user, limit is that of this process.")]
+counts for all processes of the user, limit is that of this process. The kernel takes a
+signal that a thread waits for in sigwait(3) off its blocked ones for that time.")]
 pub struct ShowArgs {
     /// Processes: PID or PID:INODE
     #[arg(value_name = "PID", required = true, allow_negative_numbers = true, value_parser = words::target)]
