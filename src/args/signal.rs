@@ -1,7 +1,10 @@
 //! Signals, processes and values as users write them.
 
 use crate::model::{Escaped, LAST_SIGNAL, Signal, SignalSet};
+use crate::proc::{find, process};
 use crate::sys::signal::real_time;
+use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
+use std::ffi::OsStr;
 
 fn shown(text: &str) -> String {
     Escaped(text.as_bytes()).to_string()
@@ -77,6 +80,33 @@ pub fn target(text: &str) -> Result<Target, String> {
         (Some(pid), Ok(inode)) => Ok(Target { pid, inode }),
         _ => Err("a process is written PID or PID:INODE".to_owned()),
     }
+}
+
+/// Completes a signal by its name, with SIG if that was typed.
+pub fn names() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| {
+        let typed = current.to_str().unwrap_or_default().to_ascii_uppercase();
+        let front = if typed.starts_with("SIG") { "SIG" } else { "" };
+        let named = Signal::all().filter_map(|signal| Some((signal, signal.name(real_time())?)));
+        named
+            .map(|(signal, name)| (signal, format!("{front}{name}")))
+            .filter(|(_, name)| name.starts_with(&typed))
+            .map(|(signal, name)| CompletionCandidate::new(name).help(Some(signal.description(real_time()).into())))
+            .collect()
+    })
+}
+
+/// Completes a pid with the processes that there are now.
+pub fn processes() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| {
+        let typed = current.to_str().unwrap_or_default();
+        let pids = find::pids().unwrap_or_default().into_iter().filter(|pid| pid.to_string().starts_with(typed));
+        pids.filter_map(|pid| Some((pid, process::command(pid, find::comm(pid)?.raw()))))
+            .map(|(pid, command)| {
+                CompletionCandidate::new(pid.to_string()).help(Some(command.escaped().to_string().into()))
+            })
+            .collect()
+    })
 }
 
 /// A value that a signal carries.

@@ -128,6 +128,37 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_timer_tells_its_overruns_and_no_sender() {
+        let rt = real_time();
+        let set: SignalSet = [Signal(rt.max - 3)].into_iter().collect();
+        block(set).unwrap();
+        // SAFETY: all structures are initialised and outlive the calls; the signal goes to this thread,
+        // which has blocked it, and the timer is deleted before it ends.
+        unsafe {
+            let mut event: libc::sigevent = MaybeUninit::zeroed().assume_init();
+            event.sigev_notify = libc::SIGEV_THREAD_ID;
+            event.sigev_signo = rt.max - 3;
+            event.sigev_value.sival_ptr = ptr::without_provenance_mut(77);
+            event.sigev_notify_thread_id = libc::gettid();
+            let mut timer: libc::timer_t = ptr::null_mut();
+            assert_eq!(libc::timer_create(libc::CLOCK_MONOTONIC, &raw mut event, &raw mut timer), 0);
+            let often = libc::timespec { tv_sec: 0, tv_nsec: 1000 };
+            let spec = libc::itimerspec { it_interval: often, it_value: often };
+            assert_eq!(libc::timer_settime(timer, 0, &raw const spec, ptr::null_mut()), 0);
+            let mut taken = take(set, None).unwrap();
+            while taken.overrun == Some(0) {
+                taken = take(set, None).unwrap();
+            }
+            libc::timer_delete(timer);
+            assert_eq!((taken.origin, taken.pid, taken.uid), (Origin::Timer, None, None));
+            assert!(taken.overrun.is_some_and(|overrun| overrun > 0), "{taken:?}");
+            if cfg!(target_endian = "little") {
+                assert_eq!(taken.value, Some(77));
+            }
+        }
+    }
+
+    #[test]
     fn the_fields_stand_where_the_c_library_has_them() {
         let mut queued = Queued::new(Signal(40));
         let info = queued.carrying(-7);

@@ -19,7 +19,7 @@ ready. A command may unblock what it likes, and some shells unblock everything w
 have waited for a command: let them `exec` the one that is to inherit it.")]
 pub struct BlockArgs {
     /// Signals: INT, SIGINT, 2, RTMIN+1; not KILL and STOP
-    #[arg(value_name = "SIG", required = true, allow_negative_numbers = true, value_parser = words::blockable)]
+    #[arg(value_name = "SIG", required = true, allow_negative_numbers = true, value_parser = words::blockable, add = words::names())]
     signals: Vec<Signal>,
 
     /// The command and its arguments

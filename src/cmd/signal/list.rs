@@ -19,7 +19,7 @@ Examples:
 ACTION is what becomes of a process that has not said what to do.")]
 pub struct ListArgs {
     /// Only these: a name, a number, a status 128+N, or a mask 0x…
-    #[arg(value_name = "SIG", allow_negative_numbers = true, value_parser = words::signals)]
+    #[arg(value_name = "SIG", allow_negative_numbers = true, value_parser = words::signals, add = words::names())]
     signals: Vec<SignalSet>,
 
     /// One JSON document

@@ -24,6 +24,9 @@ use std::time::Duration;
 const SHORTEST_NAP: Duration = Duration::from_micros(50);
 const LONGEST_NAP: Duration = Duration::from_millis(10);
 
+/// After so many signals in a row it is asked whether the receiver still runs.
+const LOOK_EVERY: u64 = 64;
+
 const CHUNK: usize = 1 << 16;
 /// No value has more digits.
 const LONGEST: usize = 4096;
@@ -47,7 +50,7 @@ not counted twice, and its value is lost. If sending stops early, it says how ma
 signals had been sent. All processes are tried; the status is that of the first failure.")]
 pub struct SendArgs {
     /// Signal: TERM, SIGTERM, 15, RTMIN+1; 0 only asks whether it could be sent
-    #[arg(value_name = "SIG", allow_negative_numbers = true, value_parser = words::signal_or_zero)]
+    #[arg(value_name = "SIG", allow_negative_numbers = true, value_parser = words::signal_or_zero, add = words::names())]
     signal: Signal,
 
     /// Processes: PID, or PID:INODE, which refuses a pid that was given out again
@@ -55,7 +58,8 @@ pub struct SendArgs {
         value_name = "TARGET",
         allow_negative_numbers = true,
         required_unless_present = "name",
-        value_parser = words::target
+        value_parser = words::target,
+        add = words::processes()
     )]
     targets: Vec<Target>,
 
@@ -218,6 +222,11 @@ impl Sending {
         if process.sent > 0 && self.waiter.over() {
             return Err(End::All(Error::new("pidfd_send_signal", Errno::ETIMEDOUT, process).because("timed out")));
         }
+        // A zombie takes every signal and queues none.
+        let gone = || End::Of(Error::new("pidfd_send_signal", Errno::ESRCH, process));
+        if process.sent % LOOK_EVERY == LOOK_EVERY - 1 && process.fd.ended() == Ok(true) {
+            return Err(gone());
+        }
         loop {
             let stop = match self.waiter.run(|| process.fd.send(self.signal.0, info)) {
                 Ok(()) => return Ok(()),
@@ -226,8 +235,7 @@ impl Sending {
                 }
                 Err(Stop::Errno(Errno::EAGAIN)) => match self.waiter.pause(nap) {
                     Some(stop) => stop,
-                    // A zombie takes every signal and queues none.
-                    None if process.fd.ended() == Ok(true) => Stop::Errno(Errno::ESRCH),
+                    None if process.fd.ended() == Ok(true) => return Err(gone()),
                     None => {
                         nap = (nap * 2).min(LONGEST_NAP);
                         continue;

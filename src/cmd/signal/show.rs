@@ -25,7 +25,7 @@ counts for all processes of the user, limit is that of this process. The kernel 
 signal that a thread waits for in sigwait(3) off its blocked ones for that time.")]
 pub struct ShowArgs {
     /// Processes: PID or PID:INODE
-    #[arg(value_name = "PID", required = true, allow_negative_numbers = true, value_parser = words::target)]
+    #[arg(value_name = "PID", required = true, allow_negative_numbers = true, value_parser = words::target, add = words::processes())]
     targets: Vec<Target>,
 
     /// One JSON document
@@ -113,7 +113,8 @@ pub fn run(args: &ShowArgs, ctx: &mut Context) -> Outcome {
         document.rows(&fields, &rows)?;
         document.end()?;
     } else {
-        let style = Style::new(true, TimeFormat::Unix);
+        // A limit that nothing can reach is shown as none.
+        let style = Style::new(false, TimeFormat::Unix);
         for (at, row) in rows.iter().enumerate() {
             if at > 0 {
                 out.line(format_args!(""))?;

@@ -42,7 +42,7 @@ no such thing. It ends after N signals, at the timeout with status 124, and by T
 or HUP unless that one is trapped.")]
 pub struct TrapArgs {
     /// Signals: USR1, SIGUSR1, 10, RTMIN+1; not KILL and STOP
-    #[arg(value_name = "SIG", required = true, allow_negative_numbers = true, value_parser = words::blockable)]
+    #[arg(value_name = "SIG", required = true, allow_negative_numbers = true, value_parser = words::blockable, add = words::names())]
     signals: Vec<Signal>,
 
     /// End after so many signals

@@ -64,6 +64,24 @@ fn names_numbers_statuses_and_masks_are_looked_up() {
 }
 
 #[test]
+fn names_and_processes_are_completed() {
+    let env = Env::new();
+    let holder = holding(&env, "USR1");
+    let complete = |words: &[&str]| {
+        let mut command = env.ipcx(["--", "ipcx", "signal"].iter().chain(words));
+        command.env("COMPLETE", "bash").env("_CLAP_IFS", "\n");
+        command.env("_CLAP_COMPLETE_INDEX", (words.len() + 1).to_string());
+        let output = command.assert().success().get_output().stdout.clone();
+        String::from_utf8(output).unwrap().split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(complete(&["trap", "WI"]), ["WINCH"]);
+    assert_eq!(complete(&["send", "sigst"]), ["SIGSTKFLT", "SIGSTOP"]);
+    let pid = holder.pid.to_string();
+    assert!(complete(&["send", "USR1", &pid]).contains(&pid));
+    assert!(complete(&["show", &pid]).contains(&pid));
+}
+
+#[test]
 fn a_closed_output_is_a_failure_and_a_closed_pipe_is_not() {
     let env = Env::new();
     env.sh("ipcx signal list >&-").assert().code(1);
