@@ -33,9 +33,9 @@ pub fn matching(pattern: &Pattern<'_>) -> Result<Vec<Process>> {
     let mut found = Vec::new();
     for pid in pids.into_iter().filter(|pid| !ours.contains(pid) && pattern.hits(*pid)) {
         // It may have ended, and its pid have gone to another one, until we hold it; what we hold and
-        // has not ended is the one that is looked at now.
+        // has not ended is the one that is looked at now. A zombie has ended.
         let Ok(process) = Process::open(Target { pid, inode: None }) else { continue };
-        if pattern.hits(pid) && process.fd.send(0, None) != Err(nix::errno::Errno::ESRCH) {
+        if pattern.hits(pid) && process.fd.ended() == Ok(false) {
             found.push(process);
         }
     }

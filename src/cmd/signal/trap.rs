@@ -37,15 +37,16 @@ timer it tells how often it expired meanwhile (overrun).
 
 origin is how it was sent: kill, sigqueue, tkill, timer, mq_notify, io, child, fault, or
 kernel (as ^C). A sender may claim any pid with sigqueue; pid 0 is one that cannot be seen
-from here, or for which the kernel's queue had no room. `-` and null mean that there is
-no such thing. It ends after N signals, at the timeout with status 124, and by TERM, INT
-or HUP unless that one is trapped.")]
+from here, or for which the kernel's queue had no room. command is what has that pid when
+the signal is taken; `-` and null mean that there is no such thing, or not any more. It
+ends after N signals, at the timeout with status 124, and by TERM, INT or HUP unless that
+one is trapped.")]
 pub struct TrapArgs {
     /// Signals: USR1, SIGUSR1, 10, RTMIN+1; not KILL and STOP
     #[arg(value_name = "SIG", required = true, allow_negative_numbers = true, value_parser = words::blockable, add = words::names())]
     signals: Vec<Signal>,
 
-    /// End after so many signals
+    /// End after so many signals [default: no end]
     #[arg(short = 'n', long, value_name = "N", value_parser = units::count)]
     count: Option<u64>,
 

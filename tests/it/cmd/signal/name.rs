@@ -51,6 +51,18 @@ fn no_such_name_is_status_3() {
 }
 
 #[test]
+fn what_has_ended_is_not_found_any_more() {
+    let env = Env::new();
+    let name = format!("z-{}", word(&env));
+    let mut running = named(&env, name.as_bytes());
+    let pattern = format!("^{name}$");
+    env.ipcx(["signal", "send", "0", "--name", &pattern]).assert().success();
+    running.signal(libc::SIGKILL);
+    until("it to end", || is_zombie(running.pid));
+    env.fails(3, ["signal", "send", "0", "--name", &pattern]);
+}
+
+#[test]
 fn a_name_that_the_kernel_has_cut_is_still_found() {
     let env = Env::new();
     let name = format!("a-very-long-name-{}", word(&env));
