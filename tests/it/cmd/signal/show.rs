@@ -42,6 +42,27 @@ fn a_thread_with_signals_of_its_own_is_listed() {
 }
 
 #[test]
+fn a_thread_that_blocks_other_signals_than_the_first_is_listed() {
+    use nix::sys::signal::{SigSet, Signal};
+    let env = Env::new();
+    // A thread of the tests themselves that does nothing else.
+    let ((ready, is_ready), (done, is_done)) = (std::sync::mpsc::channel(), std::sync::mpsc::channel::<()>());
+    let thread = std::thread::spawn(move || {
+        let mut set = SigSet::empty();
+        set.add(Signal::SIGXCPU);
+        set.thread_block().unwrap();
+        ready.send(nix::unistd::gettid().as_raw()).unwrap();
+        is_done.recv().unwrap();
+    });
+    let tid = is_ready.recv().unwrap();
+    let threads = shown(&env, std::process::id())["threads"].clone();
+    done.send(()).unwrap();
+    thread.join().unwrap();
+    let found = threads.as_array().unwrap().iter().find(|thread| thread["tid"] == tid);
+    assert_eq!(found, Some(&serde_json::json!({"tid": tid, "pending": [], "blocked": ["XCPU"]})), "{threads}");
+}
+
+#[test]
 fn several_processes_are_shown_and_one_that_is_gone_is_said() {
     let env = Env::new();
     let (first, second) = (holding(&env, "USR1"), holding(&env, "USR2"));
