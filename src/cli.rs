@@ -78,6 +78,9 @@ pub enum Command {
     /// Sockets: listen, connect, send, receive, look inside
     #[command(subcommand)]
     Sock(cmd::sock::SockCommand),
+    /// Signals: send with a value, wait for, look at, block
+    #[command(subcommand)]
+    Signal(cmd::signal::SignalCommand),
     /// List objects, a table for each kind
     Ls(cmd::ls::LsArgs),
     /// Show everything known of an object
@@ -120,6 +123,7 @@ fn branch(args: &[OsString]) -> Option<clap::Command> {
         "sem" => ("sem", cmd::sem::SemCommand::augment_subcommands),
         "sock" => ("sock", cmd::sock::SockCommand::augment_subcommands),
         "fifo" => ("fifo", cmd::fifo::FifoCommand::augment_subcommands),
+        "signal" => ("signal", cmd::signal::SignalCommand::augment_subcommands),
         _ => return None,
     };
     let verb = verbs(clap::Command::new(noun)).find_subcommand(verb)?.clone();
@@ -139,6 +143,7 @@ pub fn dispatch(command: &Command, ctx: &mut Context) -> Outcome {
         Command::Fifo(command) => cmd::fifo::run(command, ctx),
         Command::Mkfifo(args) => cmd::fifo::create(args, ctx),
         Command::Sock(command) => cmd::sock::run(command, ctx),
+        Command::Signal(command) => cmd::signal::run(command, ctx),
         Command::Ls(args) => cmd::ls::run(args, ctx),
         Command::Show(args) => cmd::show::run(args, ctx),
         Command::Rm(args) => cmd::rm::run(args, ctx),

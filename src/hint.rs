@@ -157,6 +157,14 @@ static TABLE: &[Hint] = &[
         "the size of its messages is fixed when a POSIX queue is made (--message-size)".to_owned()
     }),
     on("mq_send", Errno::EAGAIN, || "wait for room with --timeout".to_owned()),
+    on("pidfd_open", Errno::ENOSYS, || "descriptors of processes came with Linux 5.3".to_owned()),
+    on("pidfd_open", Errno::EMFILE, || {
+        let soft = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft);
+        format!("RLIMIT_NOFILE = {soft} bounds the processes that can be held at once (ulimit -n)")
+    }),
+    on("fstat", Errno::EOPNOTSUPP, || {
+        "processes have an inode of their own from Linux 6.9 on; name it by its pid alone".to_owned()
+    }),
 ];
 
 /// A call that the kernel does not have belongs to a facility that it was built without.

@@ -8,6 +8,7 @@ mod memory;
 mod messages;
 mod processes;
 mod report;
+mod signals;
 mod startup;
 mod sys;
 mod tools;
@@ -52,7 +53,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let tools = Tools::build(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/baseline")))?;
     let mut report = Report::new(options.pairs, options.filters);
     report.head()?;
-    for group in [startup::run, messages::run, memory::run, listing::run, processes::run] {
+    for group in [startup::run, messages::run, memory::run, listing::run, processes::run, signals::run] {
         // What the last group left, if anything, stays in a namespace that nobody uses any more.
         sys::new_ipc()?;
         group(&tools, &mut report)?;

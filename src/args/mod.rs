@@ -4,6 +4,7 @@
 pub mod listing;
 mod live;
 pub mod reference;
+pub mod signal;
 pub mod units;
 pub mod wait;
 

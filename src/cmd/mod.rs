@@ -12,6 +12,7 @@ pub mod rm;
 pub mod sem;
 pub mod shm;
 pub mod show;
+pub mod signal;
 pub mod sock;
 mod verbs;
 

@@ -155,7 +155,8 @@ pub fn before_command(error: anyhow::Error) -> anyhow::Error {
     }
 }
 
-fn cannot_run(command: &[OsString], errno: Errno) -> anyhow::Error {
+/// Why a command could not be run: status 126, or 127 where it was not found.
+pub fn cannot_run(command: &[OsString], errno: Errno) -> anyhow::Error {
     let status = if errno == Errno::ENOENT { Status::CommandNotFound } else { Status::CannotExecute };
     let name = Text::from(command[0].as_bytes());
     let error = Error::new("execve", errno, name.escaped()).with_status(status);

@@ -36,7 +36,7 @@ pub fn look(pid: i32) -> Look {
         return Look::Gone;
     }
     match started(&stat) {
-        Some(started) => Look::Seen(Running { started, command: command(pid, &stat.comm) }),
+        Some(started) => Look::Seen(Running { started, command: command(pid, stat.comm.as_bytes()) }),
         None => Look::Hidden,
     }
 }
@@ -47,14 +47,15 @@ fn started(stat: &procfs::process::Stat) -> Option<i64> {
     i64::try_from(boot + stat.starttime / per_second).ok()
 }
 
-/// The command line is read from bytes: arguments need not be UTF-8.
-fn command(pid: i32, comm: &str) -> Text {
+/// The command line of a process, arguments separated by spaces; its short name in brackets where it
+/// has none. It is read from bytes: arguments need not be UTF-8.
+pub fn command(pid: i32, comm: &[u8]) -> Text {
     let mut bytes = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     while bytes.last() == Some(&0) {
         bytes.pop();
     }
     if bytes.is_empty() {
-        return Text::from(format!("[{comm}]").into_bytes());
+        return Text::from([b"[", comm, b"]"].concat());
     }
     for byte in &mut bytes {
         if *byte == 0 {

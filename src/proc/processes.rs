@@ -10,7 +10,7 @@ use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::ScopedJoinHandle;
 
-/// The pids that /proc shows.
+/// The pids that /proc shows, in ascending order, in which the kernel lists them.
 pub fn pids() -> nix::Result<Vec<i32>> {
     let entries = Dir::open("/proc", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
     Ok(entries.into_iter().flatten().filter_map(|entry| number(entry.file_name())).collect())

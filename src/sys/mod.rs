@@ -9,6 +9,7 @@ pub mod netlink;
 pub mod pidfd;
 pub mod pipe;
 pub mod run;
+pub mod signal;
 pub mod stdio;
 pub mod users;
 pub mod waiter;

@@ -3,7 +3,9 @@
 #![allow(unsafe_code)]
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::fstat;
+use nix::sys::statfs::fstatfs;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd as _, OwnedFd};
 
 /// A process that we hold on to. Readable in the sense of poll(2) once it has ended.
@@ -20,10 +22,27 @@ impl PidFd {
         Ok(PidFd(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
-    /// The inode of the process, which no other process gets until the next boot (pidfs, Linux 6.9);
-    /// before that all processes share one.
+    /// The inode of the process, which no other process gets until the next boot (pidfs). EOPNOTSUPP
+    /// before Linux 6.9, where all processes share one.
     pub fn inode(&self) -> nix::Result<u64> {
+        const PID_FS_MAGIC: u32 = 0x5049_4446;
+        // The type of the number differs between C libraries.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::unnecessary_cast)]
+        if fstatfs(&self.0)?.filesystem_type().0 as u32 != PID_FS_MAGIC {
+            return Err(Errno::EOPNOTSUPP);
+        }
         fstat(&self.0).map(|stat| stat.st_ino)
+    }
+
+    /// Whether the process has ended, be it that nobody has asked for its status yet.
+    pub fn ended(&self) -> nix::Result<bool> {
+        let mut fds = [PollFd::new(self.as_fd(), PollFlags::POLLIN)];
+        loop {
+            match poll(&mut fds, PollTimeout::ZERO) {
+                Err(Errno::EINTR) => {}
+                result => return result.map(|ready| ready > 0),
+            }
+        }
     }
 
     /// Sends a signal, as kill(2) does; 0 only asks. `info` may carry a value.
@@ -54,6 +73,12 @@ impl AsFd for PidFd {
     }
 }
 
+/// Blocks until one of these processes has ended. EINTR when a signal came before.
+pub fn wait_any(processes: &[&PidFd]) -> nix::Result<()> {
+    let mut fds: Vec<PollFd<'_>> = processes.iter().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)).collect();
+    poll(&mut fds, PollTimeout::NONE).map(drop)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,6 +87,7 @@ mod tests {
     fn our_own_process_has_an_inode_and_takes_signal_zero() {
         let me = PidFd::open(nix::unistd::getpid().as_raw()).unwrap();
         assert_eq!(me.send(0, None), Ok(()));
+        assert_eq!(me.ended(), Ok(false));
         assert_eq!(me.inode(), PidFd::open(nix::unistd::getpid().as_raw()).unwrap().inode());
         assert!(me.descriptor(0).is_ok());
         assert_eq!(me.descriptor(i32::MAX).err(), Some(Errno::EBADF));

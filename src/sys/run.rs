@@ -2,11 +2,13 @@
 #![allow(unsafe_code)]
 
 use super::file::errno;
+use super::signal;
 use super::waiter::{self, Stop, Waiter};
-use crate::model::Wait;
+use crate::model::{SignalSet, Wait};
 use nix::errno::Errno;
 use std::convert::Infallible;
-use std::ffi::OsString;
+use std::ffi::{CString, OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, ExitStatus};
 
@@ -32,12 +34,43 @@ pub fn exec(argv: &[OsString]) -> Result<Infallible, Stop> {
     Err(Stop::Errno(errno(&command(argv).exec())))
 }
 
+/// Becomes the command, with these signals blocked beside those that are. Returns only on failure.
+///
+/// The standard library would empty the mask before it executes anything, and a signal that came
+/// meanwhile would kill us in that gap.
+pub fn exec_blocking(argv: &[OsString], blocked: SignalSet) -> nix::Result<Infallible> {
+    signal::block(blocked)?;
+    let argv: Result<Vec<CString>, _> = argv.iter().map(|word| CString::new(word.as_bytes())).collect();
+    let argv = argv.map_err(|_| Errno::EINVAL)?;
+    let mut words: Vec<*const libc::c_char> = argv.iter().map(|word| word.as_ptr()).collect();
+    words.push(std::ptr::null());
+    // SAFETY: SIG_DFL runs no code of ours; every word ends with NUL, the list of them with a null
+    // pointer, and both outlive the call.
+    unsafe {
+        for signal in [libc::SIGPIPE, libc::SIGXFSZ] {
+            libc::signal(signal, libc::SIG_DFL);
+        }
+        libc::execvp(words[0], words.as_ptr());
+    }
+    Err(Errno::last())
+}
+
+/// Starts a line of the shell as a child, with these variables beside our own.
+pub fn spawn_shell(line: &OsStr, variables: &[(&str, String)]) -> nix::Result<Child> {
+    let argv = [OsString::from("sh"), OsString::from("-c"), line.to_owned()];
+    start(command(&argv).envs(variables.iter().map(|(name, value)| (name, value))))
+}
+
 /// Starts the command as a child.
 pub fn spawn(argv: &[OsString]) -> nix::Result<Child> {
+    start(&mut command(argv))
+}
+
+fn start(command: &mut Command) -> nix::Result<Child> {
     // Where SIGCHLD is ignored, as it may be when we start, the kernel keeps no status of a child.
     // SAFETY: SIG_DFL runs no code of ours.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
-    command(argv).spawn().map_err(|error| errno(&error))
+    command.spawn().map_err(|error| errno(&error))
 }
 
 /// Waits for a child. Every signal that asks us to stop is handed to the child, unless the terminal has

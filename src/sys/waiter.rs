@@ -6,17 +6,22 @@
 //! the check and the call is followed by one inside the call. The handlers of SIGINT, SIGTERM and
 //! SIGHUP start the same timer (timer_settime is async-signal-safe, signal-safety(7)). Nothing
 //! runs before the deadline or the signal. The timer uses SIGURG, whose default is to be ignored,
-//! and so leaves alarm(2) of a parent that executed us as it was.
+//! and so leaves alarm(2) of a parent that executed us as it was. A verb that is about signals
+//! takes those that it wants out of all this with `leave`.
 #![allow(unsafe_code)]
 
-use crate::model::Wait;
+use crate::model::{LAST_SIGNAL, Signal, SignalSet, Wait};
 use nix::errno::Errno;
 use std::mem::MaybeUninit;
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 static CAUGHT: AtomicI32 = AtomicI32::new(0);
+/// The last signal that `take` gave.
+static TAKEN: AtomicI32 = AtomicI32::new(0);
+/// The signals that the verb has for itself.
+static LEFT: AtomicU64 = AtomicU64::new(0);
 static TIMER: AtomicPtr<libc::c_void> = AtomicPtr::new(ptr::null_mut());
 static READY: AtomicBool = AtomicBool::new(false);
 static HAS_TIMER: AtomicBool = AtomicBool::new(false);
@@ -25,7 +30,9 @@ static FROM_TERMINAL: AtomicBool = AtomicBool::new(false);
 /// Bit N is set when we handle the Nth of STOPS.
 static HANDLED: AtomicU8 = AtomicU8::new(0);
 
-const KICK: libc::c_int = libc::SIGURG;
+/// The signals of the timer, the first that is free. All but the last two are ignored by default, so
+/// that one which comes too late does no harm.
+const KICKS: [libc::c_int; 4] = [libc::SIGURG, libc::SIGWINCH, libc::SIGIO, libc::SIGPWR];
 const KICK_EVERY: Duration = Duration::from_millis(1);
 /// The signals that end a wait. One that is ignored when we start stays ignored (nohup(1)).
 const STOPS: [libc::c_int; 3] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
@@ -110,6 +117,16 @@ impl Waiter {
         }
     }
 
+    /// Does nothing for this long, unless the deadline passes or a signal comes before: then why.
+    pub fn pause(&self, span: Duration) -> Option<Stop> {
+        let span = timespec(self.left().map_or(span, |left| span.min(left)));
+        let slept = self.run(|| {
+            // SAFETY: the time outlives the call, and what is left of it is not asked for.
+            Errno::result(unsafe { libc::nanosleep(&span, ptr::null_mut()) }).map(drop)
+        });
+        slept.err().or_else(|| (self.never() || self.over()).then_some(Stop::TimedOut))
+    }
+
     /// Does nothing until the deadline passes or a signal comes.
     pub fn sleep(&self) -> Stop {
         let slept = self.run(|| {
@@ -143,8 +160,33 @@ pub fn caught() -> Option<i32> {
 pub fn take() -> Option<(i32, bool)> {
     match CAUGHT.swap(0, Ordering::Relaxed) {
         0 => None,
-        signal => Some((signal, FROM_TERMINAL.load(Ordering::Relaxed))),
+        signal => {
+            TAKEN.store(signal, Ordering::Relaxed);
+            Some((signal, FROM_TERMINAL.load(Ordering::Relaxed)))
+        }
     }
+}
+
+/// Leaves these signals to the verb, before its first wait: none of them ends a wait, and the timer
+/// uses another one.
+pub fn leave(signals: SignalSet) {
+    LEFT.store(signals.0, Ordering::Relaxed);
+}
+
+fn is_left(signal: libc::c_int) -> bool {
+    SignalSet(LEFT.load(Ordering::Relaxed)).contains(Signal(signal))
+}
+
+/// The signal of the timer. A verb that wants nearly all of them leaves a real-time signal, or none:
+/// then no wait has a deadline of its own.
+fn kick() -> Option<libc::c_int> {
+    let real_time = (libc::SIGRTMIN()..=LAST_SIGNAL).rev();
+    KICKS.into_iter().chain(real_time).find(|signal| !is_left(*signal))
+}
+
+/// Lets a signal that was taken, and handed to a child, ask us to stop as well.
+pub fn put_back() {
+    let _ = CAUGHT.compare_exchange(0, TAKEN.load(Ordering::Relaxed), Ordering::Relaxed, Ordering::Relaxed);
 }
 
 /// Lets signals kill us again, as they did before the first wait.
@@ -192,7 +234,7 @@ fn settime(first: Duration, every: Duration) {
         let errno = *libc::__errno_location();
         if HAS_TIMER.load(Ordering::Relaxed) {
             libc::timer_settime(timer, 0, &spec, ptr::null_mut());
-        } else {
+        } else if !is_left(libc::SIGALRM) {
             libc::setitimer(libc::ITIMER_REAL, &plain, ptr::null_mut());
         }
         *libc::__errno_location() = errno;
@@ -227,31 +269,27 @@ fn install() {
         let mut action: libc::sigaction = MaybeUninit::zeroed().assume_init();
         libc::sigemptyset(&mut action.sa_mask);
         action.sa_sigaction = on_kick as *const () as usize;
-        libc::sigaction(KICK, &action, ptr::null_mut());
-        let mut kick: libc::sigset_t = MaybeUninit::zeroed().assume_init();
-        libc::sigemptyset(&mut kick);
-        libc::sigaddset(&mut kick, KICK);
-        libc::pthread_sigmask(libc::SIG_UNBLOCK, &kick, ptr::null_mut());
-
-        let mut event: libc::sigevent = MaybeUninit::zeroed().assume_init();
-        event.sigev_notify = libc::SIGEV_SIGNAL;
-        event.sigev_signo = KICK;
         let mut timer: libc::timer_t = ptr::null_mut();
-        if libc::timer_create(libc::CLOCK_MONOTONIC, &mut event, &mut timer) == 0 {
+        let made = kick().is_some_and(|kick| {
+            handle(kick, &action);
+            let mut event: libc::sigevent = MaybeUninit::zeroed().assume_init();
+            event.sigev_notify = libc::SIGEV_SIGNAL;
+            event.sigev_signo = kick;
+            libc::timer_create(libc::CLOCK_MONOTONIC, &mut event, &mut timer) == 0
+        });
+        if made {
             TIMER.store(timer, Ordering::Relaxed);
             HAS_TIMER.store(true, Ordering::Relaxed);
-        } else {
+        } else if !is_left(libc::SIGALRM) {
             // Timers count against RLIMIT_SIGPENDING; the one of setitimer(2) is always there.
-            libc::sigaction(libc::SIGALRM, &action, ptr::null_mut());
-            libc::sigaddset(&mut kick, libc::SIGALRM);
-            libc::pthread_sigmask(libc::SIG_UNBLOCK, &kick, ptr::null_mut());
+            handle(libc::SIGALRM, &action);
         }
         READY.store(true, Ordering::Release);
 
         // No SA_RESTART: a blocked call must come back to look at the flag.
         action.sa_sigaction = on_stop as *const () as usize;
         action.sa_flags = libc::SA_SIGINFO;
-        for (at, signal) in STOPS.into_iter().enumerate() {
+        for (at, signal) in STOPS.into_iter().enumerate().filter(|(_, signal)| !is_left(*signal)) {
             let mut before: libc::sigaction = MaybeUninit::zeroed().assume_init();
             libc::sigaction(signal, ptr::null(), &mut before);
             if before.sa_sigaction != libc::SIG_IGN {
@@ -259,5 +297,22 @@ fn install() {
                 HANDLED.fetch_or(1 << at, Ordering::Relaxed);
             }
         }
+    }
+}
+
+/// Handles a signal of the timer, whatever the parent did to it.
+///
+/// # Safety
+///
+/// The action must be one that may interrupt any code.
+unsafe fn handle(signal: libc::c_int, action: &libc::sigaction) {
+    // SAFETY: the set is initialised before it is read, and everything outlives the calls; the action
+    // is the caller's promise.
+    unsafe {
+        libc::sigaction(signal, action, ptr::null_mut());
+        let mut set: libc::sigset_t = MaybeUninit::zeroed().assume_init();
+        libc::sigemptyset(&mut set);
+        libc::sigaddset(&mut set, signal);
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, &set, ptr::null_mut());
     }
 }

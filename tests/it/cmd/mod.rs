@@ -11,3 +11,4 @@ mod rm;
 mod sem;
 mod shm;
 mod show;
+mod signal;

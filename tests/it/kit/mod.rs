@@ -19,7 +19,9 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-pub use sys::{Refusal, eventfd, finish_set, ftok, half_made_set, in_new_user_namespace, memfd, post_named, unmount};
+pub use sys::{
+    Refusal, eventfd, finish_set, ftok, half_made_set, in_new_user_namespace, memfd, post_named, tkill, unmount,
+};
 
 /// Long enough for a slow machine, short enough to see a hang.
 pub const PATIENCE: Duration = Duration::from_secs(30);

@@ -149,6 +149,13 @@ pub(super) fn kill(pid: u32, signal: i32) {
     unsafe { libc::kill(pid.try_into().unwrap(), signal) };
 }
 
+/// Sends a signal to one thread, as tkill(2) does.
+pub fn tkill(tid: u32, signal: i32) {
+    // SAFETY: tkill takes two numbers.
+    let done = unsafe { libc::syscall(libc::SYS_tkill, tid, signal) };
+    assert_eq!(done, 0, "tkill: {}", std::io::Error::last_os_error());
+}
+
 pub(super) fn open_to_all(path: &Path) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
