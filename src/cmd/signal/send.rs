@@ -139,7 +139,7 @@ pub fn run(args: &SendArgs, ctx: &mut Context) -> Outcome {
     let done = if args.lines {
         sending.lines(&mut ctx.ui)
     } else {
-        (0..args.count).try_for_each(|_| sending.each(args.value.unwrap_or(0), &mut ctx.ui))
+        sending.times(args.count, args.value.unwrap_or(0), &mut ctx.ui)
     };
     if let Err(error) = done {
         let status = ctx.ui.report(&error);
@@ -251,6 +251,16 @@ impl Sending {
                 Stop::Signal(signal) => End::All(interrupted("pidfd_send_signal", signal, process)),
             });
         }
+    }
+
+    fn times(&mut self, count: u64, value: i32, ui: &mut Ui) -> anyhow::Result<()> {
+        for _ in 0..count {
+            if self.processes.is_empty() {
+                break;
+            }
+            self.each(value, ui)?;
+        }
+        Ok(())
     }
 
     /// Sends the value of every line of standard input as it comes; the last one needs no newline.

@@ -25,7 +25,7 @@ fn an_ordinary_user_has_all_of_it_for_his_own_processes() {
     if !env.has_users() {
         crate::skip!("root is needed for a second user");
     }
-    let script = "ipcx signal trap RTMIN+1 -n 1 --json 2>said & trap=$!
+    let script = ": >said; ipcx signal trap RTMIN+1 -n 1 --json 2>said & trap=$!
         until grep -q waiting said; do :; done
         ipcx signal show $trap --json >shown
         ipcx signal send RTMIN+1 $trap --value 7 --wait 20s

@@ -80,7 +80,7 @@ fn more_signals_than_the_queue_holds_arrive_when_they_are_taken() {
 #[test]
 fn a_hundred_thousand_signals_arrive_complete_and_in_order() {
     let env = Env::new();
-    let script = "ipcx signal trap RTMIN+1 -n 100000 >trapped 2>said & trap=$!
+    let script = ": >said; ipcx signal trap RTMIN+1 -n 100000 >trapped 2>said & trap=$!
         until grep -q waiting said; do :; done
         seq 100000 >values
         ipcx signal send RTMIN+1 $trap --lines <values
