@@ -70,6 +70,8 @@ pub enum Command {
     /// Semaphores: make, wait, post, hold around a command
     #[command(subcommand)]
     Sem(cmd::sem::SemCommand),
+    /// Join commands by pipes and see who waits for whom, or relay standard input
+    Pipe(cmd::pipe::PipeArgs),
     /// List objects, a table for each kind
     Ls(cmd::ls::LsArgs),
     /// Show everything known of an object
@@ -102,10 +104,15 @@ fn read(command: clap::Command, args: &[OsString]) -> Result<Cli, clap::Error> {
     Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
 }
 
-/// The parser of the one verb under a noun that a command line begins with. To build those of all
+/// The parser of the one verb, or of the one verb under a noun, that a command line begins with. To build those of all
 /// others costs more than most verbs do.
 fn branch(args: &[OsString]) -> Option<clap::Command> {
-    let (noun, verb) = (args.get(1)?.to_str()?, args.get(2)?.to_str()?);
+    let noun = args.get(1)?.to_str()?;
+    let ipcx = || Global::augment_args(clap::Command::new("ipcx"));
+    if noun == "pipe" {
+        return Some(ipcx().subcommand(cmd::pipe::PipeArgs::augment_args(clap::Command::new("pipe"))));
+    }
+    let verb = args.get(2)?.to_str()?;
     let (noun, verbs): (_, fn(clap::Command) -> clap::Command) = match noun {
         "shm" => ("shm", cmd::shm::ShmCommand::augment_subcommands),
         "msgq" => ("msgq", cmd::msgq::MsgqCommand::augment_subcommands),
@@ -113,7 +120,7 @@ fn branch(args: &[OsString]) -> Option<clap::Command> {
         _ => return None,
     };
     let verb = verbs(clap::Command::new(noun)).find_subcommand(verb)?.clone();
-    Some(Global::augment_args(clap::Command::new("ipcx")).subcommand(clap::Command::new(noun).subcommand(verb)))
+    Some(ipcx().subcommand(clap::Command::new(noun).subcommand(verb)))
 }
 
 /// The whole command line as data, for completions and the manual.
@@ -126,6 +133,7 @@ pub fn dispatch(command: &Command, ctx: &mut Context) -> Outcome {
         Command::Shm(command) => cmd::shm::run(command, ctx),
         Command::Msgq(command) => cmd::msgq::run(command, ctx),
         Command::Sem(command) => cmd::sem::run(command, ctx),
+        Command::Pipe(args) => cmd::pipe::run(args, ctx),
         Command::Ls(args) => cmd::ls::run(args, ctx),
         Command::Show(args) => cmd::show::run(args, ctx),
         Command::Rm(args) => cmd::rm::run(args, ctx),

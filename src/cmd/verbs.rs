@@ -154,7 +154,8 @@ pub fn before_command(error: anyhow::Error) -> anyhow::Error {
     }
 }
 
-fn cannot_run(command: &[OsString], errno: Errno) -> anyhow::Error {
+/// The error of a command that could not be started.
+pub fn cannot_run(command: &[OsString], errno: Errno) -> anyhow::Error {
     let status = if errno == Errno::ENOENT { Status::CommandNotFound } else { Status::CannotExecute };
     let name = Text::from(command[0].as_bytes());
     let error = Error::new("execve", errno, name.escaped()).with_status(status);

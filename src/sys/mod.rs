@@ -5,7 +5,10 @@
 pub mod file;
 pub mod lease;
 pub mod pidfd;
+pub mod pipe;
 pub mod run;
+pub mod stage;
 pub mod stdio;
+pub mod terminal;
 pub mod users;
 pub mod waiter;
