@@ -9,6 +9,7 @@ use crate::ui::Meter;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
 use std::time::Instant;
+use unicode_width::UnicodeWidthStr as _;
 
 /// Columns of a name, and of a bar.
 const NAME: usize = 12;
@@ -27,7 +28,7 @@ pub struct Lines {
 impl Lines {
     pub fn new(commands: &[&[OsString]], shared: bool) -> Lines {
         let names = commands.iter().map(|command| name(&command[0])).collect();
-        Lines { names, rates: commands.iter().skip(1).map(|_| Rate::default()).collect(), shared }
+        Lines { names, rates: commands.iter().skip(1).map(|_| Rate::since_now()).collect(), shared }
     }
 
     /// Whether the last command has the terminal for itself from now on: it has begun to write there, or
@@ -56,6 +57,7 @@ impl Lines {
             let (read, written) = (size(io.map(|io| io.read)), size(io.map(|io| io.written)));
             return vec![format!("{}  read {read}, wrote {written}  {}", self.names[0], state(watch.stages[0].now))];
         }
+        let width = self.width();
         let mut lines = Vec::with_capacity(watch.edges.len());
         for (at, edge) in watch.edges.iter().enumerate() {
             let moved = watch.moved(at);
@@ -63,17 +65,14 @@ impl Lines {
             let bar = bar(edge.fill.map(|fill| share(fill, edge.capacity)), meter.unicode);
             let number = |n: Option<usize>| n.map_or_else(|| "?".to_owned(), |n| n.to_string());
             let relation = self.relation(at, watch, &recent);
-            lines.push(format!(
-                "{:<width$}  {:>7}  {:>9}  {bar} {:>6}/{:<6} {:>3}/{} slots  {relation}",
-                format!("{} {arrow} {}", marked(at), marked(at + 1)),
-                size(moved),
-                format!("{}/s", size(rate)),
-                size(edge.fill.map(|fill| fill as u64)),
-                size(Some(edge.capacity as u64)),
-                number(edge.used),
-                edge.room(),
-                width = self.width(),
-            ));
+            let names = format!("{} {arrow} {}", marked(at), marked(at + 1));
+            let left = format!("{names:<width$}  {:>6}  {:>8}  ", size(moved), format!("{}/s", size(rate)));
+            let fill = format!("{}/{}", size(edge.fill.map(|fill| fill as u64)), size(Some(edge.capacity as u64)));
+            let right =
+                format!("{fill:>12}  {:>5} slots  {relation}", format!("{}/{}", number(edge.used), edge.room()));
+            // The bar says nothing that the numbers do not.
+            let fits = left.width() + bar.width() + right.width() <= meter.width();
+            lines.push(format!("{left}{}{right}", if fits { &bar } else { "" }));
         }
         lines
     }
@@ -138,22 +137,24 @@ pub fn bar(share: Option<f64>, unicode: bool) -> String {
 }
 
 /// Bytes a second, with the older ones counting less and less.
-#[derive(Default)]
 pub struct Rate {
-    last: Option<(Instant, u64)>,
+    last: (Instant, u64),
     smooth: Option<f64>,
 }
 
 impl Rate {
+    /// Of bytes of which there are none yet.
+    pub fn since_now() -> Rate {
+        Rate { last: (Instant::now(), 0), smooth: None }
+    }
+
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     pub fn update(&mut self, bytes: Option<u64>) -> Option<u64> {
         let (now, bytes) = (Instant::now(), bytes?);
-        if let Some((then, before)) = self.last {
-            let time = now.duration_since(then).as_secs_f64().max(1e-6);
-            let rate = bytes.saturating_sub(before) as f64 / time;
-            self.smooth = Some(self.smooth.map_or(rate, |smooth| smooth * 0.6 + rate * 0.4));
-        }
-        self.last = Some((now, bytes));
+        let time = now.duration_since(self.last.0).as_secs_f64().max(1e-6);
+        let rate = bytes.saturating_sub(self.last.1) as f64 / time;
+        self.smooth = Some(self.smooth.map_or(rate, |smooth| smooth * 0.6 + rate * 0.4));
+        self.last = (now, bytes);
         self.smooth.map(|rate| rate as u64)
     }
 }

@@ -94,6 +94,9 @@ pub fn run(args: &PipeArgs, ctx: &mut Context) -> Outcome {
         let given = args.capacity.len();
         return Err(usage(format!("--capacity gives {given} sizes for {edges} pipes; give one, or one for each")));
     }
+    if args.capacity.contains(&0) {
+        return Err(usage("a pipe of no bytes would never let one through"));
+    }
     if args.rate == Some(0) {
         return Err(usage("--rate 0 would never end"));
     }

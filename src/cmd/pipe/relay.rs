@@ -43,9 +43,10 @@ pub fn run(args: &PipeArgs, report: Report, ctx: &mut Context) -> Outcome {
         size: args.size.or_else(|| file::left(stdio::stdin())),
         started: Instant::now(),
         painted: Instant::now(),
-        recent: Rate::default(),
+        recent: Rate::since_now(),
         meter,
         limit: args.rate.map(Limit::new),
+        way: Way::Splice,
         buffer: Vec::new(),
         waiter,
     };
@@ -69,9 +70,21 @@ struct Relay {
     recent: Rate,
     meter: Option<Meter>,
     limit: Option<Limit>,
-    /// Not empty once bytes have to be copied.
+    way: Way,
+    /// For bytes that have to be copied.
     buffer: Vec<u8>,
     waiter: Waiter,
+}
+
+/// How bytes get from one side to the other; what one way cannot do, the next one can.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// splice(2), where one side is a pipe.
+    Splice,
+    /// sendfile(2), from a file.
+    Send,
+    /// read(2) and write(2).
+    Copy,
 }
 
 /// The ways in which a relay ends early.
@@ -108,34 +121,34 @@ impl Relay {
     }
 
     fn step(&mut self) -> Result<usize, Failure> {
-        let most = if self.buffer.is_empty() { MOVED } else { COPIED };
-        let length = match &mut self.limit {
-            None => most,
-            Some(limit) => limit.portion.min(most),
-        };
-        if self.limit.is_some() {
-            self.pace()?;
-        }
-        if self.meter.is_some() {
-            // The meter goes on while nothing comes in or nothing can go out.
-            self.ready()?;
-        }
-        if self.buffer.is_empty() {
-            match self.waiter.run(|| pipe::splice(stdio::stdin(), stdio::stdout(), length, true)) {
+        let (input, output) = (stdio::stdin(), stdio::stdout());
+        loop {
+            let length = if self.way == Way::Copy { COPIED } else { MOVED };
+            let length = self.limit.as_ref().map_or(length, |limit| limit.portion.min(length));
+            if self.limit.is_some() {
+                self.pace()?;
+            }
+            if self.meter.is_some() {
+                // The meter goes on while nothing comes in or nothing can go out.
+                self.ready()?;
+            }
+            let moved = match self.way {
+                Way::Splice => self.waiter.run(|| pipe::splice(input, output, length, true)),
+                Way::Send => self.waiter.run(|| file::send(output, input, None, length)),
+                Way::Copy => return self.copy(length),
+            };
+            match moved {
                 Err(Stop::Errno(Errno::EPIPE)) => return Err(Failure::Stdout(Errno::EPIPE)),
-                Err(Stop::Errno(Errno::EAGAIN)) => {
-                    self.ready()?;
-                    return self.step();
-                }
+                Err(Stop::Errno(Errno::EAGAIN)) => self.ready()?,
                 // Nothing was moved. Either it cannot be, or one side fails: copying tells which.
-                Err(Stop::Errno(_)) => self.buffer = vec![0; COPIED],
+                Err(Stop::Errno(_)) => self.way = if self.way == Way::Splice { Way::Send } else { Way::Copy },
                 moved => return Ok(moved?),
             }
         }
-        self.copy(length.min(COPIED))
     }
 
     fn copy(&mut self, length: usize) -> Result<usize, Failure> {
+        self.buffer.resize(COPIED, 0);
         let got = loop {
             match self.waiter.run(|| nix::unistd::read(stdio::stdin(), &mut self.buffer[..length])) {
                 Err(Stop::Errno(Errno::EAGAIN)) => self.ready()?,

@@ -41,23 +41,34 @@ pub struct Tally {
     pub seen: u32,
     pub starved: u32,
     pub blocked: u32,
+    /// How often it could not be seen.
+    hidden: u32,
 }
 
 impl Tally {
     fn add(&mut self, now: Now) {
+        if now == Now::Unknown {
+            self.hidden += 1;
+            return;
+        }
         self.seen += 1;
         self.starved += u32::from(now == Now::Starved);
         self.blocked += u32::from(now == Now::Blocked);
     }
 
+    /// A command that runs as another user was seen only before it began to.
+    fn is_known(&self) -> bool {
+        self.seen > self.hidden
+    }
+
     /// Percent of the time that it was starved.
     pub fn starved(&self) -> Option<f64> {
-        (self.seen > 0).then(|| f64::from(self.starved) * 100.0 / f64::from(self.seen))
+        self.is_known().then(|| f64::from(self.starved) * 100.0 / f64::from(self.seen))
     }
 
     /// Percent of the time that it was blocked.
     pub fn blocked(&self) -> Option<f64> {
-        (self.seen > 0).then(|| f64::from(self.blocked) * 100.0 / f64::from(self.seen))
+        self.is_known().then(|| f64::from(self.blocked) * 100.0 / f64::from(self.seen))
     }
 }
 
@@ -175,6 +186,10 @@ impl Watch {
         seen.now = Now::Ended;
         // With its descendants more may have been seen, if it did not wait for them.
         seen.io = io::of(pid).ok().map(|last| seen.io.map_or(last, |before| most(before, last)));
+        if seen.io.is_none() {
+            // It may not be looked at. What was seen was ourselves, about to become the command.
+            seen.all = Tally::default();
+        }
     }
 
     fn look_at_edge(&mut self, at: usize, stages: &[Option<Stage>]) {
@@ -255,10 +270,8 @@ impl Watch {
         // The descendants that ended since and were not waited for took their numbers with them.
         seen.io = all.map(|all| seen.io.map_or(all, |before| most(before, all)));
         seen.now = now;
-        if now != Now::Unknown {
-            seen.all.add(now);
-            seen.recent.add(now);
-        }
+        seen.all.add(now);
+        seen.recent.add(now);
     }
 
     /// What the stage `at` wrote, if the kernel counted it: a stage that wrote nothing while its pipe had
@@ -380,6 +393,8 @@ mod tests {
             tally.add(now);
         }
         assert_eq!((tally.starved(), tally.blocked()), (Some(50.0), Some(25.0)));
+        (0..4).for_each(|_| tally.add(Now::Unknown));
+        assert_eq!((tally.starved(), tally.blocked()), (None, None));
         let mut range = Range::default();
         assert_eq!((range.mean(), range.max), (None, None));
         [1, 2, 6].into_iter().for_each(|n| range.add(n));
