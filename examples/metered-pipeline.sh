@@ -27,4 +27,4 @@ ipcx pipe --meter never --json --output "$report" yes hello ::: sh -c "$(slow)" 
 value() { tr ',{}[]' '\n\n\n\n\n' <"$report" | sed -n "s/^\"$1\":\"*\([^\"]*\)\"*\$/\1/p" | ${2:-head} -n 1; }
 
 echo "bottleneck: $(value place) $(value stage tail)"
-echo "the pipe in front of it: at most $(value max_fill) of $(value capacity) bytes were in it"
+echo "the pipe in front of it: up to $(value max_used) of its $(value slots) slots were in use"

@@ -91,13 +91,13 @@ impl Lines {
                 return format!("{name} {}", state(watch.stages[at].now));
             }
         }
-        let mostly = |share: Option<f64>| share.is_some_and(|share| share >= MOSTLY);
-        if mostly(recent[edge + 1].starved()) {
-            format!("{reader} waits for {writer}")
-        } else if mostly(recent[edge].blocked()) {
-            format!("{writer} waits for {reader}")
-        } else {
+        let (starved, blocked) = (recent[edge + 1].starved().unwrap_or(0.0), recent[edge].blocked().unwrap_or(0.0));
+        if starved.max(blocked) < MOSTLY {
             String::new()
+        } else if starved >= blocked {
+            format!("{reader} waits for {writer}")
+        } else {
+            format!("{writer} waits for {reader}")
         }
     }
 }
