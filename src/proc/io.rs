@@ -2,6 +2,8 @@
 
 use crate::sys::file;
 use nix::errno::Errno;
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
 
 /// Bytes through read(2), write(2), sendfile(2) and their kin, of all threads and of the children that
 /// were waited for. What splice(2), tee(2) and vmsplice(2) move is not counted by the kernel.
@@ -11,13 +13,27 @@ pub struct Io {
     pub written: u64,
 }
 
-/// Of a process, also of one that has ended and is not reaped yet.
-///
-/// Needs PTRACE_MODE_READ (ptrace(2)): EACCES for processes of others and those that run setuid. ENOENT on
-/// a kernel without CONFIG_TASK_IO_ACCOUNTING.
+/// The account of one process. Once it has ended its files belong to root until it is reaped, but one that
+/// was opened before is still read.
+pub struct Account(File);
+
+impl Account {
+    /// Needs PTRACE_MODE_READ (ptrace(2)), now and at each look: EACCES for processes of others and those that
+    /// run setuid. ENOENT on a kernel without CONFIG_TASK_IO_ACCOUNTING.
+    pub fn open(pid: i32) -> nix::Result<Account> {
+        File::open(format!("/proc/{pid}/io")).map(Account).map_err(|error| file::errno(&error))
+    }
+
+    pub fn read(&self) -> nix::Result<Io> {
+        let mut text = [0; 512];
+        let got = self.0.read_at(&mut text, 0).map_err(|error| file::errno(&error))?;
+        parse(&text[..got]).ok_or(Errno::EBADMSG)
+    }
+}
+
+/// What a process has read and written until now.
 pub fn of(pid: i32) -> nix::Result<Io> {
-    let text = std::fs::read(format!("/proc/{pid}/io")).map_err(|error| file::errno(&error))?;
-    parse(&text).ok_or(Errno::EBADMSG)
+    Account::open(pid)?.read()
 }
 
 fn parse(text: &[u8]) -> Option<Io> {

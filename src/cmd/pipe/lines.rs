@@ -14,6 +14,9 @@ use unicode_width::UnicodeWidthStr as _;
 /// Columns of a name, and of a bar.
 const NAME: usize = 12;
 const BAR: usize = 10;
+/// On a terminal that the last command may write to at any time, so many lines stay free for it. What it
+/// writes goes over a meter that is still there, and the rest of a line would stand behind it.
+const SPARED: usize = 3;
 /// From this share on of a moment, in percent, one waits.
 const MOSTLY: f64 = 50.0;
 
@@ -31,12 +34,12 @@ impl Lines {
         Lines { names, rates: commands.iter().skip(1).map(|_| Rate::since_now()).collect(), shared }
     }
 
-    /// Whether the last command has the terminal for itself from now on: it has begun to write there, or
-    /// will, because nothing more comes into its input.
+    /// Whether the last command has the terminal for itself from now on: it has begun to write there, or may
+    /// soon, because the first of the others has ended.
     pub fn must_give_way(&self, watch: &Watch, running: &[Option<Stage>]) -> bool {
         let last = running.len() - 1;
         let wrote = watch.stages[last].io.is_some_and(|io| io.written > 0);
-        self.shared && (wrote || last == 0 || running[last - 1].is_none())
+        self.shared && (wrote || last == 0 || running.iter().any(Option::is_none))
     }
 
     /// A line for each edge; of a single command one that says what it read and wrote.
@@ -58,7 +61,7 @@ impl Lines {
             return vec![format!("{}  read {read}, wrote {written}  {}", self.names[0], state(watch.stages[0].now))];
         }
         let width = self.width();
-        let mut lines = Vec::with_capacity(watch.edges.len());
+        let mut lines = vec![String::new(); if self.shared { SPARED } else { 0 }];
         for (at, edge) in watch.edges.iter().enumerate() {
             let moved = watch.moved(at);
             let rate = self.rates[at].update(moved);

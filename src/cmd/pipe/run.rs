@@ -146,6 +146,9 @@ impl<'a> Pipeline<'a> {
             let (next, output) = joints.next().map_or((None, None), |(read, write)| (Some(read), Some(write)));
             match Stage::start(command, std::mem::replace(&mut input, next), output) {
                 Ok(stage) => {
+                    if let Some(watch) = &mut pipeline.watch {
+                        watch.started(pipeline.pids.len(), stage.pid);
+                    }
                     pipeline.pids.push(stage.pid);
                     pipeline.running.push(Some(stage));
                 }
@@ -209,7 +212,7 @@ impl<'a> Pipeline<'a> {
 
     /// Hands a signal that asks us to stop to every stage, unless the terminal has sent it to all of us.
     fn hand_on(&mut self, waiter: &Waiter) {
-        if let Some((signal, from_terminal)) = waiter::take() {
+        while let Some((signal, from_terminal)) = waiter::take() {
             waiter.arm();
             self.signal = Some((signal, from_terminal));
             if !from_terminal {
@@ -226,7 +229,7 @@ impl<'a> Pipeline<'a> {
                 continue;
             }
             if let Some(watch) = &mut self.watch {
-                watch.ended(at, stage.pid);
+                watch.ended(at);
             }
             let (status, usage) = stage.reap().map_err(cannot_wait)?;
             self.ends[at] = Some(End { status, usage });

@@ -4,7 +4,7 @@
 //! looked at through a duplicate of a stage's descriptor that is held for microseconds, because a pipe does
 //! not end while somebody holds it. All of it is sampled.
 
-use crate::proc::io::{self, Io};
+use crate::proc::io::{self, Account, Io};
 use crate::proc::task::{self, Doing, Transfer};
 use crate::sys::pidfd::PidFd;
 use crate::sys::pipe::{self, Identity, Slots};
@@ -85,6 +85,7 @@ pub struct Seen {
     pub splices_in: bool,
     pub splices_out: bool,
     descendants: Vec<i32>,
+    account: Option<Account>,
 }
 
 /// What was seen of the pipe between two stages.
@@ -180,12 +181,18 @@ impl Watch {
         self.next = start + INTERVAL.max(start.elapsed() * COST);
     }
 
+    /// A stage was started: what it reads and writes is counted from now on.
+    pub fn started(&mut self, at: usize, pid: i32) {
+        self.stages[at].account = Account::open(pid).ok();
+    }
+
     /// What is still to be known of a stage that has ended and is not reaped yet.
-    pub fn ended(&mut self, at: usize, pid: i32) {
+    pub fn ended(&mut self, at: usize) {
         let seen = &mut self.stages[at];
         seen.now = Now::Ended;
+        let last = seen.account.take().and_then(|account| account.read().ok());
         // With its descendants more may have been seen, if it did not wait for them.
-        seen.io = io::of(pid).ok().map(|last| seen.io.map_or(last, |before| most(before, last)));
+        seen.io = last.map(|last| seen.io.map_or(last, |before| most(before, last)));
         if seen.io.is_none() {
             // It may not be looked at. What was seen was ourselves, about to become the command.
             seen.all = Tally::default();
@@ -263,7 +270,7 @@ impl Watch {
         } else {
             seen.descendants.clear();
         }
-        let own = io::of(stage.pid).ok();
+        let own = seen.account.as_ref().and_then(|account| account.read().ok());
         let all = seen.descendants.iter().filter_map(|pid| io::of(*pid).ok()).fold(own, |sum, more| {
             sum.map(|sum| Io { read: sum.read + more.read, written: sum.written + more.written })
         });

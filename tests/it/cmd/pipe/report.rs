@@ -45,7 +45,7 @@ fn a_death_is_a_signal_and_no_status() {
 #[test]
 fn a_command_alone_has_a_report_without_pipes() {
     let env = Env::new();
-    let (report, out) = reported(&env, &["printf", "12345"]);
+    let (report, out) = reported(&env, &["sh", "-c", "printf 12345; exec cat"]);
     assert_eq!(out, "12345");
     assert_eq!(report["edges"], json!([]));
     assert_eq!(report["stages"][0]["bytes_out"], 5);
@@ -201,5 +201,5 @@ fn a_command_that_runs_as_another_user_is_not_known_and_not_guessed() {
     let hidden = &report["stages"][1];
     assert_eq!((&hidden["bytes_out"], &hidden["starved_percent"]), (&Value::Null, &Value::Null));
     // What its neighbour wrote is known.
-    assert_eq!((&hidden["bytes_in"], &hidden["status"]), (&json!(6), &json!(0)));
+    assert_eq!((&hidden["bytes_in"], &hidden["status"]), (&json!(6), &json!(0)), "{report:#}");
 }
