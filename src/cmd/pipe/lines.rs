@@ -1,7 +1,8 @@
 //! What the meter shows of a pipeline: a line for each pipe.
 
 use super::report::{self, Bottleneck};
-use super::watch::{Now, Tally, Watch};
+use super::tally::{Now, Tally};
+use super::watch::Watch;
 use crate::model::{Text, Value};
 use crate::render::{Style, TimeFormat};
 use crate::sys::stage::Stage;

@@ -4,6 +4,7 @@ mod lines;
 mod relay;
 mod report;
 mod run;
+mod tally;
 mod watch;
 
 use super::{Context, Outcome, usage};

@@ -4,6 +4,7 @@
 //! looked at through a duplicate of a stage's descriptor that is held for microseconds, because a pipe does
 //! not end while somebody holds it. All of it is sampled.
 
+use super::tally::{Now, Range, Tally, louder};
 use crate::proc::io::{self, Account, Io};
 use crate::proc::task::{self, Doing, Transfer};
 use crate::sys::pidfd::PidFd;
@@ -18,59 +19,6 @@ const INTERVAL: Duration = Duration::from_millis(20);
 const COST: u32 = 50;
 /// Every so many samples a pipe is searched for among all descriptors of a stage.
 const SEARCH: u64 = 16;
-
-/// What a stage does, with all processes of it taken together.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub enum Now {
-    #[default]
-    Unknown,
-    Runs,
-    /// It sleeps until there is something in its input.
-    Starved,
-    /// It sleeps until there is room in its output.
-    Blocked,
-    Stopped,
-    /// It sleeps for another reason.
-    Waits,
-    Ended,
-}
-
-/// How often a stage was seen how.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Tally {
-    pub seen: u32,
-    pub starved: u32,
-    pub blocked: u32,
-    /// How often it could not be seen.
-    hidden: u32,
-}
-
-impl Tally {
-    fn add(&mut self, now: Now) {
-        if now == Now::Unknown {
-            self.hidden += 1;
-            return;
-        }
-        self.seen += 1;
-        self.starved += u32::from(now == Now::Starved);
-        self.blocked += u32::from(now == Now::Blocked);
-    }
-
-    /// A command that runs as another user was seen only before it began to.
-    fn is_known(&self) -> bool {
-        self.seen > self.hidden
-    }
-
-    /// Percent of the time that it was starved.
-    pub fn starved(&self) -> Option<f64> {
-        self.is_known().then(|| f64::from(self.starved) * 100.0 / f64::from(self.seen))
-    }
-
-    /// Percent of the time that it was blocked.
-    pub fn blocked(&self) -> Option<f64> {
-        self.is_known().then(|| f64::from(self.blocked) * 100.0 / f64::from(self.seen))
-    }
-}
 
 /// What was seen of a stage.
 #[derive(Default)]
@@ -106,27 +54,6 @@ impl Edge {
     /// The slots that it has.
     pub fn room(&self) -> usize {
         self.capacity / pipe::page()
-    }
-}
-
-/// The mean and the largest of some numbers.
-#[derive(Clone, Copy, Default)]
-pub struct Range {
-    sum: u64,
-    count: u64,
-    pub max: Option<u64>,
-}
-
-impl Range {
-    fn add(&mut self, number: usize) {
-        let number = number as u64;
-        self.sum += number;
-        self.count += 1;
-        self.max = self.max.max(Some(number));
-    }
-
-    pub fn mean(&self) -> Option<u64> {
-        (self.count > 0).then(|| (self.sum + self.count / 2) / self.count)
     }
 }
 
@@ -357,54 +284,9 @@ impl Ends {
     }
 }
 
-/// What several tasks do together: who runs keeps the stage going, and who waits for its own reasons says
-/// nothing about it.
-fn louder(a: Now, b: Now) -> Now {
-    let rank = |now| match now {
-        Now::Unknown | Now::Ended => 0,
-        Now::Waits => 1,
-        Now::Stopped => 2,
-        Now::Starved => 3,
-        Now::Blocked => 4,
-        Now::Runs => 5,
-    };
-    if rank(b) > rank(a) { b } else { a }
-}
-
 /// The identity of an end of ours, if it is something that one waits for: no file and no block device.
 pub fn end(fd: impl AsFd) -> Option<Identity> {
     let fd = fd.as_fd();
     let plain = crate::sys::file::is_plain(fd);
     pipe::identity(fd).ok().filter(|_| !plain)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_thread_that_runs_keeps_a_stage_going() {
-        for other in [Now::Starved, Now::Blocked, Now::Waits, Now::Stopped, Now::Unknown] {
-            assert_eq!(louder(Now::Runs, other), Now::Runs);
-            assert_eq!(louder(other, Now::Runs), Now::Runs);
-        }
-        assert_eq!(louder(Now::Waits, Now::Starved), Now::Starved);
-        assert_eq!(louder(Now::Unknown, Now::Unknown), Now::Unknown);
-    }
-
-    #[test]
-    fn shares_are_of_the_samples_and_none_is_no_share() {
-        let mut tally = Tally::default();
-        assert_eq!(tally.starved(), None);
-        for now in [Now::Starved, Now::Blocked, Now::Starved, Now::Runs] {
-            tally.add(now);
-        }
-        assert_eq!((tally.starved(), tally.blocked()), (Some(50.0), Some(25.0)));
-        (0..4).for_each(|_| tally.add(Now::Unknown));
-        assert_eq!((tally.starved(), tally.blocked()), (None, None));
-        let mut range = Range::default();
-        assert_eq!((range.mean(), range.max), (None, None));
-        [1, 2, 6].into_iter().for_each(|n| range.add(n));
-        assert_eq!((range.mean(), range.max), (Some(3), Some(6)));
-    }
 }

@@ -1,6 +1,6 @@
 use super::{gone, line_of, report, reported};
 use crate::kit::look::{assert_harmless, refused};
-use crate::kit::{Env, Running, until};
+use crate::kit::{Env, Running};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
@@ -401,5 +401,4 @@ fn it_waits_without_running() {
     assert_eq!(run.line(), "x");
     run.close_stdin();
     assert_eq!(run.status().code(), Some(0));
-    until("nothing", || true);
 }
