@@ -81,6 +81,8 @@ pub enum Command {
     /// Signals: send with a value, wait for, look at, block
     #[command(subcommand)]
     Signal(cmd::signal::SignalCommand),
+    /// Join commands by pipes and see who waits for whom, or relay standard input
+    Pipe(cmd::pipe::PipeArgs),
     /// List objects, a table for each kind
     Ls(cmd::ls::LsArgs),
     /// Show everything known of an object
@@ -113,10 +115,15 @@ fn read(command: clap::Command, args: &[OsString]) -> Result<Cli, clap::Error> {
     Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
 }
 
-/// The parser of the one verb under a noun that a command line begins with. To build those of all
+/// The parser of the one verb, or of the one verb under a noun, that a command line begins with. To build those of all
 /// others costs more than most verbs do.
 fn branch(args: &[OsString]) -> Option<clap::Command> {
-    let (noun, verb) = (args.get(1)?.to_str()?, args.get(2)?.to_str()?);
+    let noun = args.get(1)?.to_str()?;
+    let ipcx = || Global::augment_args(clap::Command::new("ipcx"));
+    if noun == "pipe" {
+        return Some(ipcx().subcommand(cmd::pipe::PipeArgs::augment_args(clap::Command::new("pipe"))));
+    }
+    let verb = args.get(2)?.to_str()?;
     let (noun, verbs): (_, fn(clap::Command) -> clap::Command) = match noun {
         "shm" => ("shm", cmd::shm::ShmCommand::augment_subcommands),
         "msgq" => ("msgq", cmd::msgq::MsgqCommand::augment_subcommands),
@@ -127,7 +134,7 @@ fn branch(args: &[OsString]) -> Option<clap::Command> {
         _ => return None,
     };
     let verb = verbs(clap::Command::new(noun)).find_subcommand(verb)?.clone();
-    Some(Global::augment_args(clap::Command::new("ipcx")).subcommand(clap::Command::new(noun).subcommand(verb)))
+    Some(ipcx().subcommand(clap::Command::new(noun).subcommand(verb)))
 }
 
 /// The whole command line as data, for completions and the manual.
@@ -144,6 +151,7 @@ pub fn dispatch(command: &Command, ctx: &mut Context) -> Outcome {
         Command::Mkfifo(args) => cmd::fifo::create(args, ctx),
         Command::Sock(command) => cmd::sock::run(command, ctx),
         Command::Signal(command) => cmd::signal::run(command, ctx),
+        Command::Pipe(args) => cmd::pipe::run(args, ctx),
         Command::Ls(args) => cmd::ls::run(args, ctx),
         Command::Show(args) => cmd::show::run(args, ctx),
         Command::Rm(args) => cmd::rm::run(args, ctx),

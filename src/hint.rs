@@ -51,6 +51,14 @@ fn file_size() -> String {
     }
 }
 
+fn pipe_pages() -> String {
+    format!(
+        "fs.pipe-user-pages-soft = {} and -hard = {} (0: none) bound the pages of all pipes of a user without CAP_SYS_RESOURCE or CAP_SYS_ADMIN",
+        now("fs.pipe-user-pages-soft"),
+        now("fs.pipe-user-pages-hard")
+    )
+}
+
 static TABLE: &[Hint] = &[
     on("msgget", Errno::ENOSPC, || {
         format!(
@@ -155,6 +163,18 @@ static TABLE: &[Hint] = &[
     }),
     on("mq_send", Errno::EMSGSIZE, || {
         "the size of its messages is fixed when a POSIX queue is made (--message-size)".to_owned()
+    }),
+    on("fcntl-pipe", Errno::EPERM, pipe_pages),
+    on("fcntl-pipe", Errno::ENOMEM, pipe_pages),
+    on("fcntl-pipe", Errno::EINVAL, || {
+        format!(
+            "a capacity is 1 byte to 2 GiB, rounded up to a power of two pages; fs.pipe-max-size = {} bounds it without CAP_SYS_RESOURCE",
+            now("fs.pipe-max-size")
+        )
+    }),
+    on("pipe", Errno::EMFILE, || {
+        let soft = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft);
+        format!("RLIMIT_NOFILE = {soft} bounds the descriptors of a process (ulimit -n); a pipe takes two")
     }),
     on("mq_send", Errno::EAGAIN, || "wait for room with --timeout".to_owned()),
     on("pidfd_open", Errno::ENOSYS, || "descriptors of processes came with Linux 5.3".to_owned()),

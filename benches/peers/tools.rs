@@ -64,6 +64,14 @@ pub fn command(line: &str) -> Command {
     command
 }
 
+/// A shell script in the working directory, in which `ipcx` is ours; the line that runs it.
+pub fn script(name: &str, text: &str) -> Result<String> {
+    let ours = installed("ipcx");
+    std::fs::write(name, text.replace("ipcx", &ours.to_string_lossy()))
+        .with_context(|| format!("cannot write {name}"))?;
+    Ok(format!("sh {name}"))
+}
+
 /// Runs a command that must succeed, outside any measurement; its first line of output.
 pub fn output(line: &str) -> Result<String> {
     let output = command(line).stderr(Stdio::inherit()).output().with_context(|| format!("cannot run {line}"))?;

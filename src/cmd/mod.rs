@@ -8,6 +8,7 @@ pub mod limits;
 pub mod ls;
 pub mod man;
 pub mod msgq;
+pub mod pipe;
 pub mod rm;
 pub mod sem;
 pub mod shm;

@@ -2,6 +2,7 @@
 
 pub mod find;
 pub mod holders;
+pub mod io;
 pub mod mounts;
 pub mod opening;
 mod pass;
@@ -10,3 +11,4 @@ pub mod processes;
 pub mod status;
 pub mod sysctl;
 pub mod sysvipc;
+pub mod task;

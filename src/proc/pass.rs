@@ -62,7 +62,7 @@ impl Process {
 }
 
 fn fill(pipe: &OwnedFd) -> nix::Result<Fill> {
-    Ok(Fill { unread: pipe::unread(pipe)?, capacity: pipe::capacity(pipe)? })
+    Ok(Fill { unread: pipe::fill(pipe)? as u64, capacity: pipe::capacity(pipe)? as u64 })
 }
 
 impl Part {

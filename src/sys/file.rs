@@ -80,6 +80,12 @@ fn is_regular(fd: impl AsFd) -> bool {
     fstat(&fd).is_ok_and(|stat| SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG)
 }
 
+/// Whether a descriptor is that of a file or a disk: reading and writing it waits for nobody else.
+pub fn is_plain(fd: impl AsFd) -> bool {
+    let kind = fstat(&fd).map(|stat| SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT);
+    matches!(kind, Ok(SFlag::S_IFREG | SFlag::S_IFBLK | SFlag::S_IFDIR))
+}
+
 /// Whether bytes that are sent to a descriptor are copied, so that they no longer change: a regular file
 /// or a device.
 pub fn copies(fd: impl AsFd) -> bool {

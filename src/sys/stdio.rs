@@ -4,9 +4,11 @@
 use super::waiter;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll, ppoll};
+use nix::sys::time::TimeSpec;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
 /// Bit N is set when descriptor N was closed when the program started.
 static CLOSED: AtomicU8 = AtomicU8::new(0);
@@ -123,6 +125,23 @@ pub fn wait_readable(fd: impl AsFd) -> nix::Result<()> {
 /// Waits until a descriptor that is non-blocking can be written.
 pub fn wait_writable(fd: impl AsFd) -> nix::Result<()> {
     ready(fd.as_fd(), PollFlags::POLLOUT)
+}
+
+/// Whether a descriptor can be read, or is at its end, before the time is over.
+pub fn readable_within(fd: impl AsFd, time: Duration) -> nix::Result<bool> {
+    let mut waited = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
+    ppoll(&mut waited, Some(TimeSpec::from(time)), None).map(|ready| ready > 0)
+}
+
+/// Whether a descriptor can be written, or has nobody who reads, before the time is over.
+pub fn writable_within(fd: impl AsFd, time: Duration) -> nix::Result<bool> {
+    let mut waited = [PollFd::new(fd.as_fd(), PollFlags::POLLOUT)];
+    ppoll(&mut waited, Some(TimeSpec::from(time)), None).map(|ready| ready > 0)
+}
+
+/// Does nothing for a time. EINTR after a signal.
+pub fn sleep(time: Duration) -> nix::Result<()> {
+    ppoll(&mut [], Some(TimeSpec::from(time)), None).map(drop)
 }
 
 fn ready(fd: BorrowedFd<'_>, events: PollFlags) -> nix::Result<()> {

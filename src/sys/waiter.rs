@@ -184,7 +184,8 @@ fn kick() -> Option<libc::c_int> {
     KICKS.into_iter().chain(real_time).find(|signal| !is_left(*signal))
 }
 
-/// Lets a signal that was taken, and handed to a child, ask us to stop as well.
+/// Lets a signal that was taken, and handed to a child, ask us to stop as well: what was to be done first
+/// is done.
 pub fn put_back() {
     let _ = CAUGHT.compare_exchange(0, TAKEN.load(Ordering::Relaxed), Ordering::Relaxed, Ordering::Relaxed);
 }

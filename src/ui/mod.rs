@@ -1,7 +1,9 @@
 //! The only standard output and standard error, and the one colour decision for each.
 
+mod meter;
 mod out;
 
+pub use meter::Meter;
 pub use out::Out;
 
 use crate::error::{Error, ResultLost, StdoutFailed};
@@ -21,6 +23,16 @@ use std::io::{self, IsTerminal as _};
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, ValueEnum)]
 pub enum Color {
     // On a terminal, unless NO_COLOR is set; everywhere if CLICOLOR_FORCE is.
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+/// When to show how something gets on.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, ValueEnum)]
+pub enum When {
+    // When standard error is a terminal.
     #[default]
     Auto,
     Always,
@@ -62,6 +74,17 @@ impl Ui {
             return None;
         }
         terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0).filter(|width| *width > 0)
+    }
+
+    /// A place on standard error to show how something gets on, if it is to be shown.
+    pub fn meter(&self, when: When) -> Option<Meter> {
+        let terminal = io::stderr().is_terminal();
+        let shown = match when {
+            When::Auto => terminal && !self.quiet,
+            When::Always => !stdio::was_closed(2),
+            When::Never => false,
+        };
+        shown.then(|| Meter::new(terminal))
     }
 
     /// Something the user should know that is not the result.

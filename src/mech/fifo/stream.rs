@@ -82,7 +82,7 @@ pub fn peek(path: &Path, holders: &Holders) -> Result<Vec<u8>> {
         // Another reader would have to be made, which lets waiting writers go on.
         error.because("it is open to write alone, and only the end to read shows what is in it")
     })?;
-    let looked = Looker::new().and_then(|looker| looker.look(&reader));
+    let looked = Looker::new().and_then(|mut looker| looker.look(&reader));
     looked.map_err(|errno| Error::new("tee", errno, &reference))
 }
 
@@ -168,7 +168,7 @@ impl<'a> Lines<'a> {
             }
             // Of a pipe with this much in it all slots may be in use (pipe(7)), and nothing more would come.
             let capacity = pipe::capacity(&self.fd).map_err(|errno| self.fail("fcntl", errno))?;
-            if !seen.is_empty() && seen.len() as u64 + 8192 >= capacity / 2 {
+            if !seen.is_empty() && seen.len() + 8192 >= capacity / 2 {
                 self.read(seen.len(), into)?;
                 continue;
             }
@@ -190,8 +190,8 @@ impl<'a> Lines<'a> {
         }
         let hung_up = fds[0].revents().is_some_and(|events| events.contains(PollFlags::POLLHUP));
         // In this order: what a writer wrote before it left is seen.
-        let unread = pipe::unread(&self.fd).map_err(|errno| self.fail("ioctl", errno))?;
-        Ok(hung_up && unread == seen as u64)
+        let unread = pipe::fill(&self.fd).map_err(|errno| self.fail("ioctl", errno))?;
+        Ok(hung_up && unread == seen)
     }
 
     fn wait(&self, waiter: &Waiter) -> Result<()> {

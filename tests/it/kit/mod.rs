@@ -209,6 +209,18 @@ impl Running {
         (Running { pid: child.id(), child: Some(child) }, ours)
     }
 
+    /// Starts a command in a session of its own whose terminal is its standard input and error, and its
+    /// output too unless that is to be a pipe; the other side of the terminal.
+    pub fn in_terminal(mut command: std::process::Command, output: bool) -> (Running, fs::File) {
+        let (ours, theirs) = sys::terminal();
+        sys::resize(&ours, 24, 80);
+        sys::control(&mut command);
+        let stdout = if output { Stdio::from(theirs.try_clone().unwrap()) } else { Stdio::piped() };
+        command.stdin(theirs.try_clone().unwrap()).stdout(stdout).stderr(theirs);
+        let child = command.spawn().unwrap();
+        (Running { pid: child.id(), child: Some(child) }, ours)
+    }
+
     fn child(&mut self) -> &mut Child {
         self.child.as_mut().unwrap()
     }

@@ -3,7 +3,7 @@
 
 use std::ffi::CString;
 use std::fs;
-use std::os::fd::{FromRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -142,6 +142,28 @@ pub(super) fn terminal() -> (fs::File, OwnedFd) {
     assert_eq!(done, 0, "openpty: {}", std::io::Error::last_os_error());
     // SAFETY: both descriptors were opened just now and belong to nobody else.
     unsafe { (fs::File::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs)) }
+}
+
+/// Gives a terminal so many rows and columns.
+pub(super) fn resize(terminal: &fs::File, rows: u16, columns: u16) {
+    let size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: `size` outlives the call, which only reads it.
+    let done = unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) };
+    assert_eq!(done, 0, "TIOCSWINSZ: {}", std::io::Error::last_os_error());
+}
+
+/// Lets a command start in a session of its own, with its standard input as the terminal that controls it.
+pub(super) fn control(command: &mut std::process::Command) {
+    let install = || {
+        // SAFETY: both calls take numbers.
+        if unsafe { libc::setsid() >= 0 && libc::ioctl(0, libc::TIOCSCTTY, 0) == 0 } {
+            Ok(())
+        } else {
+            Err(std::io::Error::last_os_error())
+        }
+    };
+    // SAFETY: between fork and exec it makes two system calls and allocates nothing.
+    unsafe { command.pre_exec(install) };
 }
 
 pub(super) fn kill(pid: u32, signal: i32) {
