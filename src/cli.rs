@@ -70,6 +70,9 @@ pub enum Command {
     /// Semaphores: make, wait, post, hold around a command
     #[command(subcommand)]
     Sem(cmd::sem::SemCommand),
+    /// Sockets: listen, connect, send, receive
+    #[command(subcommand)]
+    Sock(cmd::sock::SockCommand),
     /// List objects, a table for each kind
     Ls(cmd::ls::LsArgs),
     /// Show everything known of an object
@@ -110,6 +113,7 @@ fn branch(args: &[OsString]) -> Option<clap::Command> {
         "shm" => ("shm", cmd::shm::ShmCommand::augment_subcommands),
         "msgq" => ("msgq", cmd::msgq::MsgqCommand::augment_subcommands),
         "sem" => ("sem", cmd::sem::SemCommand::augment_subcommands),
+        "sock" => ("sock", cmd::sock::SockCommand::augment_subcommands),
         _ => return None,
     };
     let verb = verbs(clap::Command::new(noun)).find_subcommand(verb)?.clone();
@@ -126,6 +130,7 @@ pub fn dispatch(command: &Command, ctx: &mut Context) -> Outcome {
         Command::Shm(command) => cmd::shm::run(command, ctx),
         Command::Msgq(command) => cmd::msgq::run(command, ctx),
         Command::Sem(command) => cmd::sem::run(command, ctx),
+        Command::Sock(command) => cmd::sock::run(command, ctx),
         Command::Ls(args) => cmd::ls::run(args, ctx),
         Command::Show(args) => cmd::show::run(args, ctx),
         Command::Rm(args) => cmd::rm::run(args, ctx),

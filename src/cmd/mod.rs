@@ -3,14 +3,17 @@
 
 pub mod completions;
 pub mod ftok;
+mod input;
 pub mod limits;
 pub mod ls;
 pub mod man;
 pub mod msgq;
+mod payload;
 pub mod rm;
 pub mod sem;
 pub mod shm;
 pub mod show;
+pub mod sock;
 mod verbs;
 
 use crate::error::Error;

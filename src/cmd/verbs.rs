@@ -13,6 +13,7 @@ use nix::errno::Errno;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
 
 // Options of every `create`. (A doc comment here would become the help of every command with it.)
 #[derive(Args, Clone, Debug)]
@@ -154,7 +155,8 @@ pub fn before_command(error: anyhow::Error) -> anyhow::Error {
     }
 }
 
-fn cannot_run(command: &[OsString], errno: Errno) -> anyhow::Error {
+/// A command that could not be started.
+pub fn cannot_run(command: &[OsString], errno: Errno) -> anyhow::Error {
     let status = if errno == Errno::ENOENT { Status::CommandNotFound } else { Status::CannotExecute };
     let name = Text::from(command[0].as_bytes());
     let error = Error::new("execve", errno, name.escaped()).with_status(status);
@@ -171,14 +173,19 @@ pub fn become_command(command: &[OsString]) -> anyhow::Error {
     }
 }
 
+/// The status of a command as ours.
+pub fn passed_on(ended: ExitStatus) -> Status {
+    match (ended.code(), ended.signal()) {
+        (Some(code), _) => Status::Command(u8::try_from(code).unwrap_or(1)),
+        (None, signal) => Status::Signal(signal.unwrap_or(0)),
+    }
+}
+
 /// Runs a command and waits for its end; its status is ours.
 pub fn run_command(command: &[OsString], waiter: &Waiter) -> Outcome {
     let mut child = run::spawn(command).map_err(|errno| cannot_run(command, errno))?;
     match run::wait(&mut child, waiter) {
-        Ok(ended) => Ok(match (ended.code(), ended.signal()) {
-            (Some(code), _) => Status::Command(u8::try_from(code).unwrap_or(1)),
-            (None, signal) => Status::Signal(signal.unwrap_or(0)),
-        }),
+        Ok(ended) => Ok(passed_on(ended)),
         Err(Errno::ETIMEDOUT) => {
             run::terminate(&mut child).map_err(|errno| Error::new("kill", errno, "the command").doing("cannot end"))?;
             Ok(Status::TimedOut)

@@ -8,6 +8,7 @@ mod devshm;
 pub mod msgq;
 pub mod sem;
 pub mod shm;
+pub mod sock;
 mod sysv;
 
 pub use sysv::ftok;

@@ -1,5 +1,6 @@
 //! The types that every floor speaks. They see the standard library alone and do no I/O.
 
+mod address;
 mod field;
 mod kind;
 mod object;
@@ -8,6 +9,7 @@ mod text;
 mod value;
 mod wait;
 
+pub use address::{Address, Endpoint, SockType};
 pub use field::{Align, Field, IDENTITY, Needs};
 pub use kind::{Family, Kind};
 pub use object::{Facts, Fingerprint, Object};

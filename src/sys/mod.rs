@@ -2,6 +2,8 @@
 //!
 //! This floor and `mech/*/sys.rs` are the only places with `unsafe`.
 
+pub mod child;
+pub mod duplex;
 pub mod file;
 pub mod lease;
 pub mod pidfd;

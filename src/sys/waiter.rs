@@ -147,6 +147,11 @@ pub fn take() -> Option<(i32, bool)> {
     }
 }
 
+/// Notes a signal again that was taken, once all is done that had to be done after it.
+pub fn put_back(signal: i32) {
+    CAUGHT.store(signal, Ordering::Relaxed);
+}
+
 /// Lets signals kill us again, as they did before the first wait.
 pub fn give_back_signals() {
     for (at, signal) in STOPS.into_iter().enumerate() {
