@@ -23,8 +23,10 @@ use nix::errno::Errno;
     defer = true,
     after_help = "\
 Examples:
-  ipcx sock listen ./s > received &
-  echo hello | ipcx sock connect ./s
+  ipcx sock recv ./s > received &
+  ipcx sock send ./s hello
+  ipcx sock listen tcp:127.0.0.1:8080 --keep --exec ./handler
+  ipcx sock connect tcp:localhost:8080
   ipcx sock recv @log --type dgram --follow
   ipcx sock send @log --type dgram 'one message'
 

@@ -213,7 +213,9 @@ fn messages(
             keep(&bytes, written, ctx);
             return Err(lost(failed));
         }
-        descriptors = message.descriptors;
+        if args.fd {
+            descriptors = message.descriptors;
+        }
         left -= 1;
     }
     Ok(descriptors)

@@ -86,7 +86,12 @@ impl Sender<'_> {
             Errno::EMSGSIZE if self.address.is_unix() => {
                 let most = sys::option(self.socket, libc::SOL_SOCKET, libc::SO_SNDBUF).unwrap_or(0);
                 let most = usize::try_from(most).unwrap_or(0).saturating_sub(OVERHEAD);
-                error.because(format!("the message is {length} bytes, the socket sends at most {most} at once"))
+                let bound = sysctl::number("net.core.wmem_max").map_or_else(|| "?".to_owned(), |n| n.to_string());
+                error
+                    .because(format!("the message is {length} bytes, the socket sends at most {most} at once"))
+                    .hinting(format!(
+                        "net.core.wmem_max = {bound} bounds half of it; raise it with sysctl, or use a stream"
+                    ))
             }
             Errno::EMSGSIZE => {
                 error.because(format!("the message is {length} bytes, a datagram of UDP has at most 65507"))

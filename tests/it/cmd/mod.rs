@@ -10,3 +10,4 @@ mod rm;
 mod sem;
 mod shm;
 mod show;
+mod sock;
