@@ -7,6 +7,7 @@ mod measure;
 mod memory;
 mod messages;
 mod report;
+mod sockets;
 mod startup;
 mod sys;
 mod tools;
@@ -51,7 +52,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let tools = Tools::build(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/baseline")))?;
     let mut report = Report::new(options.pairs, options.filters);
     report.head()?;
-    for group in [startup::run, messages::run, memory::run, listing::run] {
+    for group in [startup::run, messages::run, memory::run, listing::run, sockets::run] {
         // What the last group left, if anything, stays in a namespace that nobody uses any more.
         sys::new_ipc()?;
         group(&tools, &mut report)?;

@@ -10,7 +10,7 @@ pub struct Tools {
     without_baselines: Option<String>,
 }
 
-const BASELINES: [&str; 4] = ["mkmany", "msgloop", "msgone", "nothing"];
+const BASELINES: [&str; 5] = ["dgramloop", "mkmany", "msgloop", "msgone", "nothing"];
 
 impl Tools {
     /// Compiles the baselines and installs ipcx beside them, on the file system of the build: a

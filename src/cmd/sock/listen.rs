@@ -72,13 +72,14 @@ pub fn run(args: &ListenArgs, ctx: &mut Context) -> Outcome {
     if kind == SockType::Datagram {
         return Err(usage("datagrams have no connections; `ipcx sock recv` takes them"));
     }
+    let binding = args.bind.binding(&args.target.address)?;
     if args.exec.is_none() {
         // No connection is taken if there is no place for what it brings.
         ctx.ui.out.stream().map_err(lost)?;
     }
     let waiter = Waiter::new(Wait::within(args.timeout));
     let backlog = if args.keep { BACKLOG } else { 0 };
-    let bound = Listener::bind(&args.target.address, kind, args.bind.binding(), backlog, &waiter).doing(ACT);
+    let bound = Listener::bind(&args.target.address, kind, binding, backlog, &waiter).doing(ACT);
     let once = args.exec.is_some() && !args.keep;
     let listener = bound.map_err(|error| if once { verbs::before_command(error) } else { error })?;
     ctx.ui.note(format_args!("listening on {}", listener.address));

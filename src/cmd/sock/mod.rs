@@ -8,7 +8,7 @@ mod peek;
 mod recv;
 mod send;
 
-use super::{Context, Outcome};
+use super::{Context, Outcome, usage};
 use crate::error::{Error, ResultLost, StdoutFailed};
 use crate::exit::Status;
 use crate::mech::sock::Binding;
@@ -63,9 +63,9 @@ pub fn run(command: &SockCommand, ctx: &mut Context) -> Outcome {
 // How a verb takes an address. (A doc comment here would become the help of every command with it.)
 #[derive(Args, Clone, Debug)]
 struct BindArgs {
-    /// Permissions of the socket file; the umask does not change them
-    #[arg(long, value_name = "OCTAL", default_value = "600", value_parser = crate::args::units::mode)]
-    mode: u32,
+    /// Permissions of the socket file; the umask does not change them [default: 600]
+    #[arg(long, value_name = "OCTAL", value_parser = crate::args::units::mode)]
+    mode: Option<u32>,
 
     /// Replace a socket file that nobody listens on any more
     #[arg(long)]
@@ -73,8 +73,11 @@ struct BindArgs {
 }
 
 impl BindArgs {
-    fn binding(&self) -> Binding {
-        Binding { mode: self.mode, replace_stale: self.replace_stale }
+    fn binding(&self, address: &Address) -> anyhow::Result<Binding> {
+        if !matches!(address, Address::Unix(_)) && (self.mode.is_some() || self.replace_stale) {
+            return Err(usage(format!("{address} has no socket file; --mode and --replace-stale are for one")));
+        }
+        Ok(Binding { mode: self.mode.unwrap_or(0o600), replace_stale: self.replace_stale })
     }
 }
 

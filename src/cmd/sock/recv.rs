@@ -80,18 +80,19 @@ pub fn run(args: &RecvArgs, ctx: &mut Context) -> Outcome {
     if kind == SockType::Stream && (!matches!(format, Format::Line | Format::Raw) || args.max_size.is_some()) {
         return Err(usage("a stream has no messages; its bytes are written as they are, whatever their number"));
     }
+    let binding = args.bind.binding(address)?;
     // Nothing is taken if there is no place for it.
     ctx.ui.out.payload(b"").map_err(|(_, failed)| lost(failed))?;
     let waiter = Waiter::new(args.wait.wait());
     let left = if args.follow { u64::MAX } else { args.count.unwrap_or(1) };
     let backlog = if left == 1 { 0 } else { BACKLOG };
-    let listener = Listener::bind(address, kind, args.bind.binding(), backlog, &waiter).doing(ACT)?;
+    let listener = Listener::bind(address, kind, binding, backlog, &waiter).doing(ACT)?;
     let all = args.fd || format == Format::Json;
     if address.is_unix() && (all || kind == SockType::Seqpacket) {
         listener.want_credentials().doing(ACT)?;
     }
     ctx.ui.note(format_args!("listening on {}", listener.address));
-    let descriptors = match kind {
+    let descriptors = match listener.kind() {
         SockType::Stream if args.fd => stream_with_descriptors(listener, &waiter, ctx)?,
         SockType::Stream => return streams(listener, left, &waiter, ctx),
         SockType::Datagram | SockType::Seqpacket => messages(args, all, left, listener, &waiter, ctx)?,

@@ -5,6 +5,7 @@ use super::{name, stopped};
 use crate::error::{Error, Result};
 use crate::exit::Status;
 use crate::model::{Address, SockType, Text};
+use crate::proc::sysctl;
 use crate::sys::file;
 use crate::sys::waiter::{Stop, Waiter};
 use nix::errno::Errno;
@@ -151,6 +152,11 @@ fn in_use(call: &'static str, errno: Errno, address: &Address) -> Error {
             .because("somebody has this port already")
             .with_status(Status::Exists)
             .hinting("see `ss -tulnp` for who has it; port 0 takes a free one"),
+        (Errno::EACCES, Address::Tcp(_) | Address::Udp(_)) => {
+            let first = sysctl::number("net.ipv4.ip_unprivileged_port_start");
+            let first = first.map_or_else(|| "?".to_owned(), |port| port.to_string());
+            error.hinting(format!("net.ipv4.ip_unprivileged_port_start = {first} is the first port that is not root's"))
+        }
         (Errno::ENOENT, Address::Unix(_)) => error.because("its directory does not exist"),
         (Errno::EADDRNOTAVAIL, _) => error.because("this machine does not have that address"),
         _ => error,

@@ -51,6 +51,12 @@ fn what_is_no_address_is_wrong_usage() {
     }
     let said = env.fails(2, ["sock", "connect", "noslash"]);
     assert!(said.contains("tcp:HOST:PORT") && said.contains("@NAME"), "{said}");
+    for (address, option) in [("@x", "--mode=600"), ("tcp::0", "--replace-stale")] {
+        for verb in ["listen", "recv"] {
+            let said = env.fails(2, ["sock", verb, address, option]);
+            assert!(said.contains("has no socket file"), "{said}");
+        }
+    }
     for (verb, address, kind) in [("listen", "tcp::0", "dgram"), ("send", "udp::1", "stream")] {
         let said = env.fails(2, ["sock", verb, address, "--type", kind]);
         assert!(said.contains("always of type"), "{said}");
