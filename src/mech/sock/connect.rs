@@ -86,6 +86,7 @@ pub(super) fn explain(errno: Errno, address: &Address, name: &Name) -> Error {
         (Errno::EPROTOTYPE, _) => error
             .because("the socket there is of another type")
             .hinting("give its type with --type stream, dgram or seqpacket"),
+        (Errno::EAGAIN, Address::Tcp(_)) => error.because("the connection is not made at once"),
         (Errno::EAGAIN, _) => error.because("the listener has not taken the last connections yet"),
         (Errno::EACCES, Address::Unix(_)) => {
             error.because(describe(errno)).hinting("to connect to a socket file needs write permission on it")

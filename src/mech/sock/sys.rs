@@ -513,8 +513,8 @@ mod tests {
     fn descriptors_cross_a_pair_and_the_control_data_is_whole() {
         let (here, there) = pair(SockType::Datagram).unwrap();
         let many: Vec<BorrowedFd> = (0..MOST_DESCRIPTORS).map(|_| here.as_fd()).collect();
-        assert_eq!(send_descriptors(&here, b"x", &many, 0), Ok(1));
         set_option(&there, libc::SOL_SOCKET, libc::SO_PASSCRED, 1).unwrap();
+        assert_eq!(send_descriptors(&here, b"x", &many, 0), Ok(1));
         let mut bytes = Vec::with_capacity(16);
         let came = recv_all(&there, &mut bytes, 0).unwrap();
         assert_eq!((came.length, came.descriptors.len(), came.control_lost), (1, MOST_DESCRIPTORS, false));

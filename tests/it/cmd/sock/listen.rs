@@ -84,11 +84,12 @@ fn an_address_in_use_is_status_5() {
 #[test]
 fn a_port_can_be_taken_again_at_once() {
     let env = Env::new();
-    let (listener, address) = listening(&env, ["sock", "listen", "tcp:127.0.0.1:0"]);
-    // The side that closes first keeps the port in TIME_WAIT.
+    let (server, address) = listening(&env, ["sock", "listen", "tcp:127.0.0.1:0", "--exec", "true"]);
     let mut client = env.start(["sock", "connect", &address]);
-    drop(listener);
-    client.wait_end();
+    // The side that closes first keeps the port in TIME_WAIT.
+    assert_eq!(client.line(), "");
+    success(client);
+    success(server);
     let (listener, _) = listening(&env, ["sock", "listen", &address]);
     env.ipcx(["sock", "connect", &address]).write_stdin("again").assert().success();
     assert_eq!(success(listener), "again");
