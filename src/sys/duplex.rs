@@ -72,6 +72,7 @@ impl Line<'_> {
     /// Writes all that the peer sends.
     pub fn drain(&self, out: BorrowedFd<'_>, waiter: &Waiter) -> Result<(), Broken> {
         let mut buffer = vec![0; if self.records { RECORD } else { CHUNK }];
+        stdio::widen(out);
         loop {
             match waiter.run(|| stdio::read(self.socket, &mut buffer)) {
                 // A signal may have ended it as well; then it is no end.
@@ -124,7 +125,8 @@ impl Line<'_> {
     }
 }
 
-/// Sends standard input to its end. `holds` says that there is something to be told or still to be sent. Whatever comes first, `ended` is closed with it.
+/// Sends standard input to its end. `holds` says that there is something still to be sent or to be told.
+/// Whatever comes first, `ended` is closed with it.
 fn feed(socket: &OwnedFd, holds: &AtomicBool, ended: PipeWriter) -> Result<(), Broken> {
     let result = send_input(socket, holds);
     match result {
@@ -140,6 +142,7 @@ fn feed(socket: &OwnedFd, holds: &AtomicBool, ended: PipeWriter) -> Result<(), B
 
 fn send_input(socket: &OwnedFd, holds: &AtomicBool) -> Result<(), Broken> {
     let mut buffer = vec![0; CHUNK];
+    stdio::widen(stdio::stdin());
     loop {
         match stdio::read(stdio::stdin(), &mut buffer) {
             Ok(0) => return Ok(()),

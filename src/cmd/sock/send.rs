@@ -7,6 +7,7 @@ use crate::exit::Status;
 use crate::mech::sock::{self, Sender};
 use crate::model::SockType;
 use crate::render::text::count;
+use crate::sys::stdio;
 use crate::sys::waiter::Waiter;
 use clap::Args;
 use nix::errno::Errno;
@@ -107,6 +108,7 @@ pub fn run(args: &SendArgs, ctx: &mut Context) -> Outcome {
 /// Standard input as it is.
 fn copy(waiter: &Waiter, mut send: impl FnMut(&[u8]) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let mut buffer = vec![0; CHUNK];
+    stdio::widen(stdio::stdin());
     loop {
         match input::read(waiter, &mut buffer)? {
             0 => return Ok(()),

@@ -99,9 +99,9 @@ impl Sender<'_> {
             Errno::EAGAIN | Errno::ETIMEDOUT if self.kind == SockType::Datagram && self.address.is_unix() => {
                 let most = sysctl::number("net.unix.max_dgram_qlen").map_or_else(|| "?".to_owned(), |n| n.to_string());
                 let cause = if error.errno == Errno::EAGAIN { "the receiver's queue is full" } else { "timed out" };
-                error.because(cause).hinting(format!(
-                    "net.unix.max_dgram_qlen = {most} bounds the datagrams that wait for a receiver (one more is let in)"
-                ))
+                error
+                    .because(cause)
+                    .hinting(format!("net.unix.max_dgram_qlen = {most} bounds the datagrams that wait for a receiver"))
             }
             Errno::EAGAIN => error.because("the receiver has not taken what was sent before"),
             Errno::ECONNREFUSED | Errno::ENOTCONN => {

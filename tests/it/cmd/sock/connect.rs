@@ -166,6 +166,26 @@ fn a_full_backlog_is_waited_for_until_the_timeout() {
 }
 
 #[test]
+fn being_stopped_for_a_while_changes_nothing() {
+    let env = Env::new();
+    let (mut receiver, _) = listening(&env, ["sock", "recv", "./s", "-t", "dgram", "--follow"]);
+    let (mut server, _) = listening(&env, ["sock", "listen", "./t", "--keep", "--exec", "cat"]);
+    let mut client = env.start(["sock", "connect", "./t"]);
+    for text in ["a", "b"] {
+        for (running, place) in [(&mut receiver, "packets"), (&mut server, "poll"), (&mut client, "unix_stream")] {
+            running.wait_blocked(place);
+            running.signal(libc::SIGSTOP);
+            running.signal(libc::SIGCONT);
+        }
+        env.ipcx(["sock", "send", "./s", "-t", "dgram", text]).assert().success();
+        assert_eq!(receiver.line(), text);
+        client.write(format!("{text}\n").as_bytes());
+        assert_eq!(client.line(), text);
+    }
+    success(client);
+}
+
+#[test]
 fn a_signal_ends_it_with_its_status() {
     let env = Env::new();
     let listener = UnixListener::bind(env.path("s")).unwrap();
