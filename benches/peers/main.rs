@@ -9,6 +9,7 @@ mod messages;
 mod processes;
 mod report;
 mod signals;
+mod sockets;
 mod startup;
 mod streams;
 mod sys;
@@ -54,7 +55,16 @@ fn main() -> anyhow::Result<ExitCode> {
     let tools = Tools::build(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/baseline")))?;
     let mut report = Report::new(options.pairs, options.filters);
     report.head()?;
-    for group in [startup::run, messages::run, memory::run, listing::run, processes::run, signals::run, streams::run] {
+    for group in [
+        startup::run,
+        messages::run,
+        memory::run,
+        listing::run,
+        processes::run,
+        signals::run,
+        streams::run,
+        sockets::run,
+    ] {
         // What the last group left, if anything, stays in a namespace that nobody uses any more.
         sys::new_ipc()?;
         group(&tools, &mut report)?;

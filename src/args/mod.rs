@@ -1,6 +1,7 @@
 //! Groups of options that several verbs share, and the words of the command line as types. Parsing
 //! only parses; what completes a word may look at what exists.
 
+pub mod address;
 pub mod listing;
 mod live;
 pub mod reference;
@@ -8,6 +9,9 @@ pub mod signal;
 pub mod units;
 pub mod wait;
 
+pub use address::AddressArgs;
 pub use listing::ListArgs;
-pub use reference::{AnyRefs, FifoRef, FifoRefs, MsgqRef, MsgqRefs, Refs, SemRef, SemRefs, ShmRef, ShmRefs, SockRefs};
+pub use reference::{
+    AnyRefs, FifoRef, FifoRefs, MsgqRef, MsgqRefs, Refs, SemRef, SemRefs, ShmRef, ShmRefs, SockRef, SockRefs,
+};
 pub use wait::WaitArgs;

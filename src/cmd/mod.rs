@@ -4,10 +4,12 @@
 pub mod completions;
 pub mod fifo;
 pub mod ftok;
+mod input;
 pub mod limits;
 pub mod ls;
 pub mod man;
 pub mod msgq;
+mod payload;
 pub mod pipe;
 pub mod rm;
 pub mod sem;

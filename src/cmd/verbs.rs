@@ -1,19 +1,20 @@
 //! What the nouns share: making an object, changing one, and the errors that both give.
 
 use super::{Context, Outcome, usage};
-use crate::error::{Doing as _, Error, ResultLost, describe};
+use crate::error::{Doing as _, Error, ResultLost};
 use crate::exit::Status;
 use crate::inventory;
 use crate::mech::{self, Access, Change, Created, Opened, Spec};
 use crate::model::{Ident, Kind, Needs, ObjectRef, Text};
 use crate::render::hexdump;
 use crate::sys::waiter::{Stop, Waiter};
-use crate::sys::{run, stdio, users};
+use crate::sys::{run, users};
 use clap::Args;
 use nix::errno::Errno;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
 
 // Options of every `create`. (A doc comment here would become the help of every command with it.)
 #[derive(Args, Clone, Debug)]
@@ -173,39 +174,25 @@ pub fn become_command(command: &[OsString]) -> anyhow::Error {
     }
 }
 
+/// The status of a command as ours.
+pub fn passed_on(ended: ExitStatus) -> Status {
+    match (ended.code(), ended.signal()) {
+        (Some(code), _) => Status::Command(u8::try_from(code).unwrap_or(1)),
+        (None, signal) => Status::Signal(signal.unwrap_or(0)),
+    }
+}
+
 /// Runs a command and waits for its end; its status is ours.
 pub fn run_command(command: &[OsString], waiter: &Waiter) -> Outcome {
     let mut child = run::spawn(command).map_err(|errno| cannot_run(command, errno))?;
     match run::wait(&mut child, waiter) {
-        Ok(ended) => Ok(match (ended.code(), ended.signal()) {
-            (Some(code), _) => Status::Command(u8::try_from(code).unwrap_or(1)),
-            (None, signal) => Status::Signal(signal.unwrap_or(0)),
-        }),
+        Ok(ended) => Ok(passed_on(ended)),
         Err(Errno::ETIMEDOUT) => {
             run::terminate(&mut child).map_err(|errno| Error::new("kill", errno, "the command").doing("cannot end"))?;
             Ok(Status::TimedOut)
         }
         Err(errno) => Err(Error::new("waitpid", errno, "the command").doing("cannot wait for")),
     }
-}
-
-/// Standard input was closed when we started, so nothing can be read from it.
-pub fn closed_input() -> anyhow::Error {
-    Error::new("read", Errno::EBADF, "standard input").because("it is closed").doing("cannot read")
-}
-
-/// Reads some of standard input, for as long as the waiter allows; 0 is its end.
-pub fn read_input(waiter: &Waiter, buffer: &mut [u8]) -> anyhow::Result<usize> {
-    if stdio::was_closed(0) {
-        return Err(closed_input());
-    }
-    let error = |errno| Error::new("read", errno, "standard input");
-    let read = waiter.run(|| stdio::read(stdio::stdin(), buffer)).map_err(|stop| match stop {
-        Stop::Errno(errno) => error(errno).because(describe(errno)),
-        Stop::TimedOut => error(Errno::ETIMEDOUT).because("timed out"),
-        Stop::Signal(signal) => error(Errno::EINTR).with_status(Status::Signal(signal)),
-    });
-    read.doing("cannot read")
 }
 
 /// Shows bytes that were looked at and not taken: raw, or in hexadecimal and as text.

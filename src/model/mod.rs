@@ -1,5 +1,6 @@
 //! The types that every floor speaks. They see the standard library alone and do no I/O.
 
+mod address;
 mod end;
 mod field;
 mod kind;
@@ -10,6 +11,7 @@ mod text;
 mod value;
 mod wait;
 
+pub use address::{Address, Endpoint, SockType};
 pub use end::{End, Role};
 pub use field::{Align, Field, IDENTITY, Needs};
 pub use kind::{Family, Kind, Naming};

@@ -2,7 +2,9 @@
 //!
 //! This floor and `mech/*/sys.rs` are the only places with `unsafe`.
 
+pub mod child;
 pub mod descriptor;
+pub mod duplex;
 pub mod file;
 pub mod lease;
 pub mod netlink;

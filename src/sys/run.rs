@@ -12,7 +12,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, ExitStatus};
 
-fn command(argv: &[OsString]) -> Command {
+pub(super) fn command(argv: &[OsString]) -> Command {
     // The standard library gives SIGPIPE its default back, and this one stays as we set it.
     // SAFETY: SIG_DFL runs no code of ours.
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_DFL) };
@@ -26,11 +26,7 @@ fn command(argv: &[OsString]) -> Command {
 ///
 /// A signal from now on kills us as it would kill the command.
 pub fn exec(argv: &[OsString]) -> Result<Infallible, Stop> {
-    waiter::give_back_signals();
-    if let Some(signal) = waiter::caught() {
-        // It came after the last wait: the command must not start as if nothing had happened.
-        return Err(Stop::Signal(signal));
-    }
+    before_exec()?;
     Err(Stop::Errno(errno(&command(argv).exec())))
 }
 
@@ -61,15 +57,29 @@ pub fn spawn_shell(line: &OsStr, variables: &[(&str, String)]) -> nix::Result<Ch
     start(command(&argv).envs(variables.iter().map(|(name, value)| (name, value))))
 }
 
+/// Leaves the signals to the command that we are about to become.
+pub(super) fn before_exec() -> Result<(), Stop> {
+    waiter::give_back_signals();
+    match waiter::caught() {
+        // It came after the last wait: the command must not start as if nothing had happened.
+        Some(signal) => Err(Stop::Signal(signal)),
+        None => Ok(()),
+    }
+}
+
+/// Where SIGCHLD is ignored, as it may be when we start, the kernel keeps no status of a child.
+pub(super) fn keep_statuses() {
+    // SAFETY: SIG_DFL runs no code of ours.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+}
+
 /// Starts the command as a child.
 pub fn spawn(argv: &[OsString]) -> nix::Result<Child> {
     start(&mut command(argv))
 }
 
 fn start(command: &mut Command) -> nix::Result<Child> {
-    // Where SIGCHLD is ignored, as it may be when we start, the kernel keeps no status of a child.
-    // SAFETY: SIG_DFL runs no code of ours.
-    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+    keep_statuses();
     command.spawn().map_err(|error| errno(&error))
 }
 

@@ -61,6 +61,28 @@ pub fn stdin() -> BorrowedFd<'static> {
     unsafe { BorrowedFd::borrow_raw(0) }
 }
 
+/// Gives up standard output, so that whoever reads it sees its end; /dev/null takes its place.
+pub fn end_output() {
+    replace(1);
+}
+
+/// Gives up standard input, so that whoever writes it learns that nobody reads; /dev/null takes its place.
+pub fn end_input() {
+    replace(0);
+}
+
+fn replace(fd: libc::c_int) {
+    // SAFETY: the path ends with NUL; dup2 takes the place of `fd` in one step, so that it stays open, and
+    // the descriptor that is closed is the one that was opened here.
+    unsafe {
+        let null = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC);
+        if null >= 0 {
+            libc::dup2(null, fd);
+            libc::close(null);
+        }
+    }
+}
+
 /// Writes all of `bytes`. On failure it says how many were written before.
 ///
 /// A signal that asks us to stop ends it with EINTR; a descriptor that somebody made non-blocking

@@ -24,6 +24,13 @@ impl Out {
         write(bytes)
     }
 
+    /// Standard output itself, for a stream of bytes that ends when somebody else says so. What is
+    /// buffered has been written.
+    pub fn stream(&mut self) -> Result<BorrowedFd<'static>, StdoutFailed> {
+        self.flush_buffer()?;
+        if stdio::was_closed(1) { Err(StdoutFailed(Errno::EBADF)) } else { Ok(stdio::stdout()) }
+    }
+
     /// Prepares for many bytes.
     pub fn widen(&self) {
         stdio::widen(stdio::stdout());

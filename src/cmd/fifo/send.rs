@@ -2,13 +2,12 @@
 
 use super::path;
 use crate::args::{FifoRef, WaitArgs};
-use crate::cmd::{Context, Outcome, verbs};
+use crate::cmd::{Context, Outcome, input};
 use crate::error::{Doing as _, Error};
 use crate::exit::Status;
 use crate::mech::fifo;
 use crate::model::ObjectRef;
 use crate::render::text::count;
-use crate::sys::stdio;
 use crate::sys::waiter::{Stop, Waiter};
 use crate::ui::Ui;
 use clap::Args;
@@ -126,13 +125,10 @@ fn lines(sender: &mut Sender<'_>, messages: &[OsString]) -> anyhow::Result<()> {
 
 /// Copies standard input, cut where lines end.
 fn stream(sender: &mut Sender<'_>) -> anyhow::Result<()> {
-    if stdio::was_closed(0) {
-        return Err(verbs::closed_input());
-    }
     let mut buffer = vec![0; CHUNK];
     let mut filled = 0;
     loop {
-        let got = verbs::read_input(sender.waiter, &mut buffer[filled..])?;
+        let got = input::read(sender.waiter, &mut buffer[filled..])?;
         filled += got;
         let whole = match memchr::memrchr(b'\n', &buffer[..filled]) {
             _ if got == 0 => filled,

@@ -1,15 +1,16 @@
 //! `ipcx msgq`: message queues.
 
 mod create;
-mod format;
 mod peek;
 mod recv;
 mod send;
 mod set;
 
+use super::payload::Known;
 use super::{Context, Outcome, ls, rm, show};
 use crate::args::MsgqRefs;
-use crate::model::Kind;
+use crate::mech::Tag;
+use crate::model::{Kind, Seen, Value};
 use clap::Subcommand;
 
 #[derive(Subcommand, Debug)]
@@ -52,4 +53,15 @@ pub fn run(command: &MsgqCommand, ctx: &mut Context) -> Outcome {
         MsgqCommand::Show(args) => show::run(args, ctx),
         MsgqCommand::Rm(args) => rm::run(args, ctx),
     }
+}
+
+/// What is known of a message: its position where it has one, and its type or priority.
+fn known(position: Option<u64>, tag: Tag) -> Known {
+    let mut known = Vec::with_capacity(4);
+    known.extend(position.map(|position| ("position", Seen::Is(Value::Count(position)))));
+    known.push(match tag {
+        Tag::Type(kind) => ("type", Seen::Is(Value::Int(kind))),
+        Tag::Priority(priority) => ("priority", Seen::Is(Value::Count(priority.into()))),
+    });
+    known
 }

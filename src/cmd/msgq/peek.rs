@@ -1,7 +1,8 @@
 //! `ipcx msgq peek`.
 
-use super::format::{Format, FormatArgs};
+use super::known;
 use crate::args::{MsgqRef, units};
+use crate::cmd::payload::{Format, FormatArgs};
 use crate::cmd::{Context, Outcome, verbs};
 use crate::error::Doing as _;
 use crate::exit::Status;
@@ -79,7 +80,7 @@ pub fn run(args: &PeekArgs, ctx: &mut Context) -> Outcome {
             rows.push(Message { position, tag, text: Text::from(&message[..]) });
         } else {
             line.clear();
-            format.write(&mut line, Some(position), tag, &message)?;
+            format.write(&mut line, || known(Some(position), tag), &message)?;
             ctx.ui.out.write_all(&line)?;
         }
     }

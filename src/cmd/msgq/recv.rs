@@ -1,7 +1,8 @@
 //! `ipcx msgq recv`.
 
+use super::known;
 use crate::args::{MsgqRef, WaitArgs, units};
-use crate::cmd::msgq::format::FormatArgs;
+use crate::cmd::payload::FormatArgs;
 use crate::cmd::{Context, Outcome, verbs};
 use crate::error::{Doing as _, Error, ResultLost, StdoutFailed};
 use crate::exit::Status;
@@ -115,7 +116,7 @@ pub fn run(args: &RecvArgs, ctx: &mut Context) -> Outcome {
             }
             None => {
                 line.clear();
-                format.write(&mut line, None, tag, &message)?;
+                format.write(&mut line, || known(None, tag), &message)?;
                 ctx.ui.out.payload(&line)
             }
         };

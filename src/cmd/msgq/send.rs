@@ -1,10 +1,10 @@
 //! `ipcx msgq send`.
 
 use crate::args::{MsgqRef, WaitArgs, units};
-use crate::cmd::{Context, Outcome, verbs};
-use crate::error::{Doing as _, Error};
+use crate::cmd::{Context, Outcome, input, verbs};
+use crate::error::Doing as _;
 use crate::exit::Status;
-use crate::mech::{Access, Channel, Tag};
+use crate::mech::Access;
 use crate::render::text::count;
 use crate::sys::waiter::Waiter;
 use clap::Args;
@@ -12,10 +12,6 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
 
 const ACT: &str = "cannot send to";
-/// How much is read at once.
-const CHUNK: usize = 1 << 16;
-/// A record longer than this is no message of any queue.
-const LONGEST: usize = 1 << 28;
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -63,9 +59,13 @@ pub fn run(args: &SendArgs, ctx: &mut Context) -> Outcome {
     let waiter = Waiter::new(args.wait.wait());
     let mut sent = 0;
     let result = if args.lines || args.null {
-        stream(&mut *channel, tag, if args.null { 0 } else { b'\n' }, &waiter, &mut sent)
+        input::records(if args.null { 0 } else { b'\n' }, &waiter, |message| {
+            channel.send(message, tag, &waiter).doing(ACT)?;
+            sent += 1;
+            Ok(())
+        })
     } else if args.messages.is_empty() {
-        whole_input(&waiter).and_then(|message| channel.send(&message, tag, &waiter).doing(ACT))
+        input::whole(&waiter).and_then(|message| channel.send(&message, tag, &waiter).doing(ACT))
     } else {
         args.messages.iter().try_for_each(|message| {
             channel.send(message.as_bytes(), tag, &waiter).doing(ACT)?;
@@ -82,60 +82,5 @@ pub fn run(args: &SendArgs, ctx: &mut Context) -> Outcome {
             }
             Ok(status)
         }
-    }
-}
-
-fn too_long() -> anyhow::Error {
-    Error::refused("standard input", Status::Limit, format!("a message of more than {LONGEST} bytes fits no queue"))
-        .doing("cannot read")
-}
-
-fn whole_input(waiter: &Waiter) -> anyhow::Result<Vec<u8>> {
-    let mut message = Vec::new();
-    loop {
-        let start = message.len();
-        if start > LONGEST {
-            return Err(too_long());
-        }
-        message.resize(start + CHUNK, 0);
-        let got = verbs::read_input(waiter, &mut message[start..])?;
-        message.truncate(start + got);
-        if got == 0 {
-            return Ok(message);
-        }
-    }
-}
-
-/// Sends every record of standard input as it comes; the last one needs no terminator.
-fn stream(channel: &mut dyn Channel, tag: Tag, end: u8, waiter: &Waiter, sent: &mut u64) -> anyhow::Result<()> {
-    let mut buffer = vec![0; CHUNK];
-    let mut filled = 0;
-    loop {
-        if filled == buffer.len() {
-            if filled > LONGEST {
-                return Err(too_long());
-            }
-            buffer.resize(filled * 2, 0);
-        }
-        let got = verbs::read_input(waiter, &mut buffer[filled..])?;
-        let mut start = 0;
-        // What was there before holds no terminator.
-        let mut look = filled;
-        filled += got;
-        while let Some(length) = memchr::memchr(end, &buffer[look..filled]) {
-            channel.send(&buffer[start..look + length], tag, waiter).doing(ACT)?;
-            *sent += 1;
-            look += length + 1;
-            start = look;
-        }
-        if got == 0 {
-            if start < filled {
-                channel.send(&buffer[start..filled], tag, waiter).doing(ACT)?;
-                *sent += 1;
-            }
-            return Ok(());
-        }
-        buffer.copy_within(start..filled, 0);
-        filled -= start;
     }
 }

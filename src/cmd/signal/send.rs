@@ -4,7 +4,7 @@ use super::hits::{self, Pattern};
 use super::process::Process;
 use crate::args::signal::{self as words, Target};
 use crate::args::{WaitArgs, units};
-use crate::cmd::{Context, Outcome, verbs};
+use crate::cmd::{Context, Outcome, input};
 use crate::error::{Doing as _, Error, Result};
 use crate::exit::Status;
 use crate::model::{Escaped, Signal, Wait};
@@ -268,7 +268,7 @@ impl Sending {
         let mut buffer = vec![0; CHUNK];
         let (mut filled, mut number) = (0, 0);
         while !self.processes.is_empty() {
-            let got = verbs::read_input(&self.waiter, &mut buffer[filled..])?;
+            let got = input::read(&self.waiter, &mut buffer[filled..])?;
             filled += got;
             let mut start = 0;
             while let Some(length) = memchr::memchr(b'\n', &buffer[start..filled]) {

@@ -150,7 +150,7 @@ fn absent(id: &Ident) -> Error {
 }
 
 /// A descriptor of the socket, borrowed from a process that has it open; to be held for microseconds.
-pub fn descriptor(id: &Ident, holders: &Holders) -> Result<OwnedFd> {
+pub fn borrow(id: &Ident, holders: &Holders) -> Result<OwnedFd> {
     let record = look(id)?.1.ok_or_else(|| absent(id))?;
     let descriptors = holders.descriptors();
     let hidden = || {

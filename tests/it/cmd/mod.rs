@@ -13,3 +13,4 @@ mod sem;
 mod shm;
 mod show;
 mod signal;
+mod sock;

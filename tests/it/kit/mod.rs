@@ -262,14 +262,12 @@ impl Running {
 
     /// Reads one line of its standard output.
     pub fn line(&mut self) -> String {
-        use std::io::Read as _;
-        let mut line = Vec::new();
-        let stdout = self.child().stdout.as_mut().unwrap();
-        let mut byte = [0];
-        while stdout.read(&mut byte).unwrap() == 1 && byte[0] != b'\n' {
-            line.push(byte[0]);
-        }
-        String::from_utf8(line).unwrap()
+        read_line(self.child().stdout.as_mut().unwrap())
+    }
+
+    /// Reads one line of its standard error.
+    pub fn said(&mut self) -> String {
+        read_line(self.child().stderr.as_mut().unwrap())
     }
 
     /// Waits for its end while its input stays open.
@@ -303,6 +301,15 @@ impl Drop for Running {
             drop(child.wait());
         }
     }
+}
+
+fn read_line(from: &mut impl std::io::Read) -> String {
+    let mut line = Vec::new();
+    let mut byte = [0];
+    while from.read(&mut byte).unwrap() == 1 && byte[0] != b'\n' {
+        line.push(byte[0]);
+    }
+    String::from_utf8(line).unwrap()
 }
 
 /// Waits until a condition holds; fails the test if it never does.

@@ -1,6 +1,5 @@
-//! How a message is written.
+//! How a message is written, for every noun that has messages.
 
-use crate::mech::Tag;
 use crate::model::{Seen, Text, Value};
 use crate::render;
 use clap::Args;
@@ -20,7 +19,7 @@ pub struct FormatArgs {
     #[arg(long, group = "format")]
     hex: bool,
 
-    /// One JSON object a line: type or priority, size, and text or base64
+    /// One JSON object a line: what is known of the message, its size, and text or base64
     #[arg(long, group = "format")]
     json: bool,
 }
@@ -35,6 +34,9 @@ pub enum Format {
     Hex,
     Json,
 }
+
+/// What is known of a message besides its bytes.
+pub type Known = Vec<(&'static str, Seen<Value>)>;
 
 impl FormatArgs {
     pub fn format(self) -> Format {
@@ -59,20 +61,16 @@ impl Format {
         }
     }
 
-    /// Appends a message in this form; JSON has its position too where there is one.
-    pub fn write(self, into: &mut Vec<u8>, position: Option<u64>, tag: Tag, message: &[u8]) -> io::Result<()> {
+    /// Appends a message in this form; JSON begins with what is `known` of it, which is asked for then
+    /// alone.
+    pub fn write(self, into: &mut Vec<u8>, known: impl FnOnce() -> Known, message: &[u8]) -> io::Result<()> {
         match self {
             Format::Hex => {
                 into.extend_from_slice(data_encoding::HEXLOWER.encode(message).as_bytes());
                 into.push(b'\n');
             }
             Format::Json => {
-                let mut record = Vec::with_capacity(4);
-                record.extend(position.map(|position| ("position", Seen::Is(Value::Count(position)))));
-                record.push(match tag {
-                    Tag::Type(kind) => ("type", Seen::Is(Value::Int(kind))),
-                    Tag::Priority(priority) => ("priority", Seen::Is(Value::Count(priority.into()))),
-                });
+                let mut record = known();
                 record.push(("size", Seen::Is(Value::Count(message.len() as u64))));
                 record.push(("text", Seen::Is(Value::Text(Text::from(message)))));
                 render::json_record(into, &record)?;

@@ -1,0 +1,541 @@
+//! socket(2), bind(2), connect(2), accept(2), sendmsg(2), recvmsg(2), getaddrinfo(3) and their kin.
+#![allow(unsafe_code)]
+// Sizes of C structures in the types that C gives them; all of them are small.
+#![allow(clippy::cast_possible_truncation)]
+
+use crate::model::SockType;
+use nix::errno::Errno;
+use std::ffi::{CStr, CString};
+use std::mem::MaybeUninit;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::ptr;
+
+/// The bytes of a path or of an abstract name: sun_path without a NUL (unix(7)).
+pub(super) const LONGEST_NAME: usize = 107;
+/// The most descriptors of one message, SCM_MAX_FD (unix(7)).
+pub(super) const MOST_DESCRIPTORS: usize = 253;
+/// Bytes in front of sun_path.
+const HEAD: usize = std::mem::offset_of!(libc::sockaddr_un, sun_path);
+
+/// A socket address as the calls take it.
+#[derive(Clone, Copy)]
+pub(super) struct Name {
+    storage: libc::sockaddr_storage,
+    length: libc::socklen_t,
+}
+
+/// What a [`Name`] says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Meaning<'a> {
+    Path(&'a [u8]),
+    Abstract(&'a [u8]),
+    Inet(SocketAddr),
+    /// A unix socket without a name, or a family that we do not know.
+    Nothing,
+}
+
+impl Name {
+    fn empty() -> Name {
+        // SAFETY: all bytes zero is a valid sockaddr_storage.
+        Name { storage: unsafe { MaybeUninit::zeroed().assume_init() }, length: 0 }
+    }
+
+    /// A name of unix(7); the caller has looked at its length.
+    pub(super) fn unix(path: &[u8], is_abstract: bool) -> Name {
+        assert!(path.len() <= LONGEST_NAME);
+        let mut name = Name::empty();
+        name.storage.ss_family = libc::AF_UNIX as libc::sa_family_t;
+        let start = HEAD + usize::from(is_abstract);
+        // SAFETY: sockaddr_storage is larger than sockaddr_un, which has room for 107 bytes behind
+        // the first of sun_path; the two places do not overlap.
+        unsafe {
+            let place = (&raw mut name.storage).cast::<u8>().add(start);
+            ptr::copy_nonoverlapping(path.as_ptr(), place, path.len());
+        }
+        // The NUL behind a path counts, one behind an abstract name would belong to it.
+        name.length = libc::socklen_t::try_from(HEAD + path.len() + 1).unwrap_or(0);
+        name
+    }
+
+    #[cfg(test)]
+    fn inet(address: SocketAddr) -> Name {
+        let mut name = Name::empty();
+        match address {
+            SocketAddr::V4(v4) => {
+                let raw = libc::sockaddr_in {
+                    sin_family: libc::AF_INET as libc::sa_family_t,
+                    sin_port: v4.port().to_be(),
+                    sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes(v4.ip().octets()) },
+                    sin_zero: [0; 8],
+                };
+                // SAFETY: sockaddr_storage is larger than sockaddr_in and aligned for it.
+                unsafe { (&raw mut name.storage).cast::<libc::sockaddr_in>().write(raw) };
+                name.length = size_of::<libc::sockaddr_in>() as libc::socklen_t;
+            }
+            SocketAddr::V6(v6) => {
+                let raw = libc::sockaddr_in6 {
+                    sin6_family: libc::AF_INET6 as libc::sa_family_t,
+                    sin6_port: v6.port().to_be(),
+                    sin6_flowinfo: v6.flowinfo(),
+                    sin6_addr: libc::in6_addr { s6_addr: v6.ip().octets() },
+                    sin6_scope_id: v6.scope_id(),
+                };
+                // SAFETY: as above.
+                unsafe { (&raw mut name.storage).cast::<libc::sockaddr_in6>().write(raw) };
+                name.length = size_of::<libc::sockaddr_in6>() as libc::socklen_t;
+            }
+        }
+        name
+    }
+
+    pub(super) fn family(&self) -> libc::c_int {
+        self.storage.ss_family.into()
+    }
+
+    fn pointer(&self) -> *const libc::sockaddr {
+        (&raw const self.storage).cast()
+    }
+
+    pub(super) fn meaning(&self) -> Meaning<'_> {
+        let length = (self.length as usize).min(size_of::<libc::sockaddr_storage>());
+        if length < HEAD {
+            return Meaning::Nothing;
+        }
+        match self.family() {
+            libc::AF_UNIX => {
+                // SAFETY: the first `length` bytes of the storage are initialised.
+                let bytes = unsafe { std::slice::from_raw_parts(self.pointer().cast::<u8>(), length) };
+                match &bytes[HEAD..] {
+                    [] => Meaning::Nothing,
+                    [0, name @ ..] => Meaning::Abstract(name),
+                    path => Meaning::Path(path.split(|byte| *byte == 0).next().unwrap_or_default()),
+                }
+            }
+            libc::AF_INET if length >= size_of::<libc::sockaddr_in>() => {
+                // SAFETY: the storage holds a sockaddr_in and is aligned for it.
+                let raw = unsafe { &*self.pointer().cast::<libc::sockaddr_in>() };
+                let address = Ipv4Addr::from(raw.sin_addr.s_addr.to_ne_bytes());
+                Meaning::Inet(SocketAddr::new(IpAddr::V4(address), u16::from_be(raw.sin_port)))
+            }
+            libc::AF_INET6 if length >= size_of::<libc::sockaddr_in6>() => {
+                // SAFETY: the storage holds a sockaddr_in6 and is aligned for it.
+                let raw = unsafe { &*self.pointer().cast::<libc::sockaddr_in6>() };
+                let (address, port) = (Ipv6Addr::from(raw.sin6_addr.s6_addr), u16::from_be(raw.sin6_port));
+                Meaning::Inet(match address.to_ipv4_mapped() {
+                    Some(v4) => SocketAddr::new(IpAddr::V4(v4), port),
+                    None => SocketAddrV6::new(address, port, 0, raw.sin6_scope_id).into(),
+                })
+            }
+            _ => Meaning::Nothing,
+        }
+    }
+}
+
+fn number(kind: SockType) -> libc::c_int {
+    match kind {
+        SockType::Stream => libc::SOCK_STREAM,
+        SockType::Datagram => libc::SOCK_DGRAM,
+        SockType::Seqpacket => libc::SOCK_SEQPACKET,
+    }
+}
+
+fn owned(fd: libc::c_int) -> nix::Result<OwnedFd> {
+    let fd = Errno::result(fd)?;
+    // SAFETY: the kernel gave us this descriptor just now.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+pub(super) fn socket(family: libc::c_int, kind: SockType) -> nix::Result<OwnedFd> {
+    // SAFETY: socket takes three numbers.
+    owned(unsafe { libc::socket(family, number(kind) | libc::SOCK_CLOEXEC, 0) })
+}
+
+pub(super) fn pair(kind: SockType) -> nix::Result<(OwnedFd, OwnedFd)> {
+    let mut ends = [-1; 2];
+    // SAFETY: `ends` has room for the two descriptors.
+    Errno::result(unsafe { libc::socketpair(libc::AF_UNIX, number(kind) | libc::SOCK_CLOEXEC, 0, ends.as_mut_ptr()) })?;
+    Ok((owned(ends[0])?, owned(ends[1])?))
+}
+
+pub(super) fn bind(fd: impl AsFd, name: &Name) -> nix::Result<()> {
+    // SAFETY: `name` holds as many bytes as its length says.
+    Errno::result(unsafe { libc::bind(fd.as_fd().as_raw_fd(), name.pointer(), name.length) }).map(drop)
+}
+
+/// Binds a unix socket to a path with exactly these permissions: the file has them from its first moment
+/// on. The umask belongs to the whole process, so no other thread may make a file meanwhile.
+pub(super) fn bind_with_mode(fd: impl AsFd, name: &Name, mode: u32) -> nix::Result<()> {
+    let mask = (0o777 & !mode) as libc::mode_t;
+    // SAFETY: umask takes a number and cannot fail.
+    let before = unsafe { libc::umask(mask) };
+    let result = bind(fd, name);
+    // SAFETY: as above.
+    unsafe { libc::umask(before) };
+    result
+}
+
+pub(super) fn listen(fd: impl AsFd, backlog: i32) -> nix::Result<()> {
+    // SAFETY: listen takes two numbers.
+    Errno::result(unsafe { libc::listen(fd.as_fd().as_raw_fd(), backlog) }).map(drop)
+}
+
+pub(super) fn connect(fd: impl AsFd, name: &Name) -> nix::Result<()> {
+    // SAFETY: `name` holds as many bytes as its length says.
+    Errno::result(unsafe { libc::connect(fd.as_fd().as_raw_fd(), name.pointer(), name.length) }).map(drop)
+}
+
+pub(super) fn accept(fd: impl AsFd) -> nix::Result<(OwnedFd, Name)> {
+    let mut name = Name::empty();
+    name.length = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+    // SAFETY: `name` has as much room as its length says, and outlives the call.
+    let got = unsafe {
+        let place = (&raw mut name.storage).cast();
+        libc::accept4(fd.as_fd().as_raw_fd(), place, &raw mut name.length, libc::SOCK_CLOEXEC)
+    };
+    Ok((owned(got)?, name))
+}
+
+/// Ends the sending side, as the end of a file.
+pub(super) fn end_sending(fd: impl AsFd) -> nix::Result<()> {
+    // SAFETY: shutdown takes two numbers.
+    Errno::result(unsafe { libc::shutdown(fd.as_fd().as_raw_fd(), libc::SHUT_WR) }).map(drop)
+}
+
+/// The name that a socket itself has.
+pub(super) fn own_name(fd: impl AsFd) -> nix::Result<Name> {
+    let mut name = Name::empty();
+    name.length = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+    // SAFETY: `name` has as much room as its length says, and outlives the call.
+    let got = unsafe {
+        let place = (&raw mut name.storage).cast();
+        libc::getsockname(fd.as_fd().as_raw_fd(), place, &raw mut name.length)
+    };
+    Errno::result(got).map(|_| name)
+}
+
+/// An option that is an int.
+pub(super) fn option(fd: impl AsFd, level: libc::c_int, option: libc::c_int) -> nix::Result<libc::c_int> {
+    let (mut value, mut length) = (0, size_of::<libc::c_int>() as libc::socklen_t);
+    // SAFETY: `value` and `length` outlive the call, and `length` is the size of `value`.
+    let got =
+        unsafe { libc::getsockopt(fd.as_fd().as_raw_fd(), level, option, (&raw mut value).cast(), &raw mut length) };
+    Errno::result(got).map(|_| value)
+}
+
+pub(super) fn set_option(fd: impl AsFd, level: libc::c_int, option: libc::c_int, value: i32) -> nix::Result<()> {
+    // SAFETY: `value` outlives the call and has the length that is given.
+    let set = unsafe {
+        let length = size_of::<libc::c_int>() as libc::socklen_t;
+        libc::setsockopt(fd.as_fd().as_raw_fd(), level, option, (&raw const value).cast(), length)
+    };
+    Errno::result(set).map(drop)
+}
+
+/// The error that waits for the next call, and takes it.
+pub(super) fn pending_error(fd: impl AsFd) -> Option<Errno> {
+    option(fd, libc::SOL_SOCKET, libc::SO_ERROR).ok().filter(|errno| *errno != 0).map(Errno::from_raw)
+}
+
+/// Who a process is: SO_PEERCRED, SCM_CREDENTIALS.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Credentials {
+    /// 0 for a process of another pid namespace.
+    pub pid: i32,
+    pub uid: u32,
+    pub gid: u32,
+}
+
+impl From<libc::ucred> for Credentials {
+    fn from(cred: libc::ucred) -> Credentials {
+        Credentials { pid: cred.pid, uid: cred.uid, gid: cred.gid }
+    }
+}
+
+/// Who connected a unix socket, as he was then.
+pub(super) fn peer_credentials(fd: impl AsFd) -> nix::Result<Credentials> {
+    let mut cred = libc::ucred { pid: 0, uid: 0, gid: 0 };
+    let mut length = size_of::<libc::ucred>() as libc::socklen_t;
+    // SAFETY: `cred` and `length` outlive the call, and `length` is the size of `cred`.
+    let got = unsafe {
+        let place = (&raw mut cred).cast();
+        libc::getsockopt(fd.as_fd().as_raw_fd(), libc::SOL_SOCKET, libc::SO_PEERCRED, place, &raw mut length)
+    };
+    Errno::result(got).map(|_| cred.into())
+}
+
+/// Bytes that a stream has sent and its peer has not taken: for unix sockets the memory that they take, for
+/// TCP what is not acknowledged, the end included.
+pub(super) fn unsent(fd: impl AsFd) -> nix::Result<usize> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: the request, SIOCOUTQ (unix(7), tcp(7)), fills an int that outlives the call.
+    Errno::result(unsafe { libc::ioctl(fd.as_fd().as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) })?;
+    Ok(usize::try_from(bytes).unwrap_or(0))
+}
+
+pub(super) fn send(fd: impl AsFd, bytes: &[u8], flags: i32) -> nix::Result<usize> {
+    let flags = flags | libc::MSG_NOSIGNAL;
+    // SAFETY: `bytes` outlives the call.
+    let sent = unsafe { libc::send(fd.as_fd().as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), flags) };
+    Errno::result(sent).map(isize::unsigned_abs)
+}
+
+/// Room for the control data of one message, aligned as it wants.
+#[repr(C, align(8))]
+struct Control([u8; 4096]);
+
+impl Control {
+    fn new() -> Control {
+        const {
+            // SAFETY: both only compute.
+            let most = unsafe {
+                libc::CMSG_SPACE((MOST_DESCRIPTORS * size_of::<libc::c_int>()) as u32)
+                    + libc::CMSG_SPACE(size_of::<libc::ucred>() as u32)
+            };
+            assert!(most <= 4096);
+        }
+        Control([0; 4096])
+    }
+}
+
+/// Sends bytes and descriptors with them (SCM_RIGHTS).
+pub(super) fn send_descriptors(fd: impl AsFd, bytes: &[u8], fds: &[BorrowedFd], flags: i32) -> nix::Result<usize> {
+    assert!(fds.len() <= MOST_DESCRIPTORS);
+    let mut control = Control::new();
+    let mut part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    let size = size_of_val(fds) as u32;
+    // SAFETY: all bytes zero is a valid msghdr. The control buffer is aligned for a cmsghdr and has room
+    // for the most descriptors, so that CMSG_FIRSTHDR is not null and the copy stays inside; a
+    // BorrowedFd is one int. Everything outlives the call, which writes to none of it.
+    let sent = unsafe {
+        let mut message: libc::msghdr = MaybeUninit::zeroed().assume_init();
+        message.msg_iov = &raw mut part;
+        message.msg_iovlen = 1;
+        message.msg_control = control.0.as_mut_ptr().cast();
+        message.msg_controllen = libc::CMSG_SPACE(size) as _;
+        let head = libc::CMSG_FIRSTHDR(&raw const message);
+        (*head).cmsg_level = libc::SOL_SOCKET;
+        (*head).cmsg_type = libc::SCM_RIGHTS;
+        (*head).cmsg_len = libc::CMSG_LEN(size) as _;
+        ptr::copy_nonoverlapping(fds.as_ptr().cast::<u8>(), libc::CMSG_DATA(head), size as usize);
+        libc::sendmsg(fd.as_fd().as_raw_fd(), &raw const message, flags | libc::MSG_NOSIGNAL)
+    };
+    Errno::result(sent).map(isize::unsigned_abs)
+}
+
+/// Receives into the room that `into` has behind its end, without touching it first. The result is the
+/// length of the message, with MSG_TRUNC also where the room was shorter. No descriptors are taken.
+pub(super) fn recv(fd: impl AsFd, into: &mut Vec<u8>, flags: i32) -> nix::Result<usize> {
+    let room = into.spare_capacity_mut();
+    let most = room.len();
+    // SAFETY: the call writes into the room alone.
+    let got = unsafe { libc::recv(fd.as_fd().as_raw_fd(), room.as_mut_ptr().cast(), most, flags) };
+    let got = Errno::result(got).map(isize::unsigned_abs)?;
+    // SAFETY: the call has initialised these bytes.
+    unsafe { into.set_len(into.len() + got.min(most)) };
+    Ok(got)
+}
+
+/// What came with a message.
+pub(super) struct Came {
+    /// The length of the message, also where the room was shorter.
+    pub length: usize,
+    pub from: Name,
+    pub credentials: Option<Credentials>,
+    pub descriptors: Vec<OwnedFd>,
+    /// Descriptors, or something else, did not fit and are lost.
+    pub control_lost: bool,
+}
+
+/// As [`recv`], with all that comes with the message; what is not asked for is closed again.
+pub(super) fn recv_all(fd: impl AsFd, into: &mut Vec<u8>, flags: i32) -> nix::Result<Came> {
+    let mut control = Control::new();
+    let mut from = Name::empty();
+    let room = into.spare_capacity_mut();
+    let most = room.len();
+    let mut part = libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: most };
+    let (mut credentials, mut descriptors) = (None, Vec::new());
+    // SAFETY: all bytes zero is a valid msghdr; every place that it points to outlives the call and is as
+    // long as it says. The kernel gives control messages that lie whole within msg_controllen, and each
+    // descriptor in them is ours alone. Descriptors and credentials are read unaligned.
+    let (got, lost) = unsafe {
+        let mut message: libc::msghdr = MaybeUninit::zeroed().assume_init();
+        message.msg_name = (&raw mut from.storage).cast();
+        message.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+        message.msg_iov = &raw mut part;
+        message.msg_iovlen = 1;
+        message.msg_control = control.0.as_mut_ptr().cast();
+        message.msg_controllen = control.0.len() as _;
+        let got = libc::recvmsg(fd.as_fd().as_raw_fd(), &raw mut message, flags | libc::MSG_CMSG_CLOEXEC);
+        let got = Errno::result(got).map(isize::unsigned_abs)?;
+        from.length = message.msg_namelen;
+        let mut head = libc::CMSG_FIRSTHDR(&raw const message);
+        while !head.is_null() {
+            let data = libc::CMSG_DATA(head);
+            let length = ((*head).cmsg_len as usize).saturating_sub(libc::CMSG_LEN(0) as usize);
+            match ((*head).cmsg_level, (*head).cmsg_type) {
+                (libc::SOL_SOCKET, libc::SCM_RIGHTS) => {
+                    for at in 0..length / size_of::<libc::c_int>() {
+                        let fd = data.cast::<libc::c_int>().add(at).read_unaligned();
+                        descriptors.push(OwnedFd::from_raw_fd(fd));
+                    }
+                }
+                (libc::SOL_SOCKET, libc::SCM_CREDENTIALS) if length >= size_of::<libc::ucred>() => {
+                    credentials = Some(data.cast::<libc::ucred>().read_unaligned().into());
+                }
+                _ => {}
+            }
+            head = libc::CMSG_NXTHDR(&raw const message, head);
+        }
+        into.set_len(into.len() + got.min(most));
+        (got, message.msg_flags & libc::MSG_CTRUNC != 0)
+    };
+    Ok(Came { length: got, from, credentials, descriptors, control_lost: lost })
+}
+
+/// Why a name could not be looked up.
+pub(super) enum LookUp {
+    Errno(Errno),
+    /// There is no such host or service: true for a service.
+    Unknown(bool),
+    /// In the words of gai_strerror(3).
+    Other(String),
+}
+
+/// The addresses of a host and a port, getaddrinfo(3). Without a host, all addresses of the machine if
+/// `passive`, else its loopback ones. A look-up that asks the network cannot be interrupted.
+pub(super) fn look_up(host: &[u8], port: &[u8], kind: SockType, passive: bool) -> Result<Vec<Name>, LookUp> {
+    let text = |bytes: &[u8]| CString::new(bytes).map_err(|_| LookUp::Errno(Errno::EINVAL));
+    let (node, service) = (text(host)?, text(port)?);
+    let mut found: *mut libc::addrinfo = ptr::null_mut();
+    // SAFETY: all bytes zero is a valid addrinfo of hints; the strings end with NUL and outlive the call;
+    // the list that it gives is walked before it is freed, and its addresses are as long as they say.
+    unsafe {
+        let mut hints: libc::addrinfo = MaybeUninit::zeroed().assume_init();
+        hints.ai_family = libc::AF_UNSPEC;
+        hints.ai_socktype = number(kind);
+        hints.ai_flags = if passive { libc::AI_PASSIVE } else { 0 };
+        let node = if host.is_empty() { ptr::null() } else { node.as_ptr() };
+        match libc::getaddrinfo(node, service.as_ptr(), &raw const hints, &raw mut found) {
+            0 => {}
+            libc::EAI_SYSTEM => return Err(LookUp::Errno(Errno::last())),
+            libc::EAI_NONAME => return Err(LookUp::Unknown(host.is_empty())),
+            libc::EAI_SERVICE => return Err(LookUp::Unknown(true)),
+            code => {
+                let words = CStr::from_ptr(libc::gai_strerror(code)).to_string_lossy().into_owned();
+                return Err(LookUp::Other(words));
+            }
+        }
+        let mut names = Vec::new();
+        let mut at = found;
+        while let Some(info) = at.as_ref() {
+            let mut name = Name::empty();
+            name.length = info.ai_addrlen.min(size_of::<libc::sockaddr_storage>() as libc::socklen_t);
+            let place = (&raw mut name.storage).cast::<u8>();
+            ptr::copy_nonoverlapping(info.ai_addr.cast::<u8>(), place, name.length as usize);
+            names.push(name);
+            at = info.ai_next;
+        }
+        libc::freeaddrinfo(found);
+        Ok(names)
+    }
+}
+
+/// Locks an open file against others who lock it: flock(2). Closing it unlocks it.
+pub(super) fn lock(fd: impl AsFd, nowait: bool) -> nix::Result<()> {
+    let nowait = if nowait { libc::LOCK_NB } else { 0 };
+    // SAFETY: flock takes two numbers.
+    Errno::result(unsafe { libc::flock(fd.as_fd().as_raw_fd(), libc::LOCK_EX | nowait) }).map(drop)
+}
+
+/// A place where every change of a socket is noticed, also one that leaves it as ready as it was: epoll(7)
+/// with EPOLLET.
+pub(super) struct Watch(OwnedFd);
+
+impl Watch {
+    pub(super) fn new(fd: impl AsFd) -> nix::Result<Watch> {
+        // SAFETY: epoll_create1 takes a number.
+        let watch = owned(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
+        let wanted = libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET;
+        let mut event = libc::epoll_event { events: wanted.cast_unsigned(), u64: 0 };
+        // SAFETY: `event` outlives the call.
+        Errno::result(unsafe {
+            libc::epoll_ctl(watch.as_raw_fd(), libc::EPOLL_CTL_ADD, fd.as_fd().as_raw_fd(), &raw mut event)
+        })?;
+        Ok(Watch(watch))
+    }
+
+    /// Waits for a change since the last call; the first one comes at once.
+    pub(super) fn wait(&self) -> nix::Result<()> {
+        let mut event = libc::epoll_event { events: 0, u64: 0 };
+        // SAFETY: `event` is room for one event.
+        Errno::result(unsafe { libc::epoll_wait(self.0.as_raw_fd(), &raw mut event, 1, -1) }).map(drop)
+    }
+}
+
+/// Whether a connection has ended wholly, or its peer will send no more.
+pub(super) fn hung_up(fd: impl AsFd) -> bool {
+    let mut poll = libc::pollfd { fd: fd.as_fd().as_raw_fd(), events: libc::POLLRDHUP, revents: 0 };
+    // SAFETY: `poll` is one entry and outlives the call, which does not wait.
+    unsafe { libc::poll(&raw mut poll, 1, 0) > 0 && poll.revents & (libc::POLLRDHUP | libc::POLLHUP) != 0 }
+}
+
+/// What a descriptor number of our own stands for, if it is open.
+pub(super) fn borrow(number: i32) -> nix::Result<BorrowedFd<'static>> {
+    // SAFETY: F_GETFD takes a number and reads a flag.
+    Errno::result(unsafe { libc::fcntl(number, libc::F_GETFD) })?;
+    // SAFETY: it is open, was inherited, and nothing in this program closes it.
+    Ok(unsafe { BorrowedFd::borrow_raw(number) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_means_what_it_was_made_of() {
+        assert_eq!(Name::unix(b"/run/x", false).meaning(), Meaning::Path(b"/run/x"));
+        assert_eq!(Name::unix(b"a\0b", true).meaning(), Meaning::Abstract(b"a\0b"));
+        assert_eq!(Name::unix(&[b'x'; LONGEST_NAME], false).meaning(), Meaning::Path(&[b'x'; LONGEST_NAME]));
+        assert_eq!(Name::unix(&[b'x'; LONGEST_NAME], true).meaning(), Meaning::Abstract(&[b'x'; LONGEST_NAME]));
+        for text in ["127.0.0.1:80", "[::1]:65535", "[fe80::1%3]:7"] {
+            let address: SocketAddr = text.parse().unwrap();
+            assert_eq!(Name::inet(address).meaning(), Meaning::Inet(address));
+        }
+        assert_eq!(
+            Name::inet("[::ffff:10.0.0.1]:5".parse().unwrap()).meaning(),
+            Meaning::Inet("10.0.0.1:5".parse().unwrap())
+        );
+        assert_eq!(Name::empty().meaning(), Meaning::Nothing);
+    }
+
+    #[test]
+    fn descriptors_cross_a_pair_and_the_control_data_is_whole() {
+        let (here, there) = pair(SockType::Datagram).unwrap();
+        let many: Vec<BorrowedFd> = (0..MOST_DESCRIPTORS).map(|_| here.as_fd()).collect();
+        set_option(&there, libc::SOL_SOCKET, libc::SO_PASSCRED, 1).unwrap();
+        assert_eq!(send_descriptors(&here, b"x", &many, 0), Ok(1));
+        let mut bytes = Vec::with_capacity(16);
+        let came = recv_all(&there, &mut bytes, 0).unwrap();
+        assert_eq!((came.length, came.descriptors.len(), came.control_lost), (1, MOST_DESCRIPTORS, false));
+        assert_eq!(came.credentials.unwrap().pid, nix::unistd::getpid().as_raw());
+    }
+
+    #[test]
+    fn a_message_longer_than_the_room_says_its_length() {
+        let (here, there) = pair(SockType::Datagram).unwrap();
+        send(&here, b"twelve bytes", 0).unwrap();
+        let mut bytes = Vec::with_capacity(8);
+        let room = bytes.capacity();
+        assert_eq!(recv(&there, &mut bytes, libc::MSG_TRUNC), Ok(12));
+        assert_eq!(bytes.len(), room.min(12));
+    }
+
+    #[test]
+    fn hosts_and_ports_are_looked_up_or_said_to_be_unknown() {
+        let found = look_up(b"127.0.0.1", b"80", SockType::Stream, false).ok().unwrap();
+        assert_eq!(found[0].meaning(), Meaning::Inet("127.0.0.1:80".parse().unwrap()));
+        assert!(!look_up(b"", b"0", SockType::Stream, true).ok().unwrap().is_empty());
+        assert!(matches!(look_up(b"127.0.0.1", b"no-such-service", SockType::Stream, false), Err(LookUp::Unknown(_))));
+    }
+}

@@ -1,0 +1,199 @@
+//! A connection joined to standard input and standard output.
+//!
+//! Each direction has its end by itself: the end of the input ends the sending side of the connection,
+//! and what the peer still sends goes on to the output; the end of what the peer sends ends the output,
+//! and the input still goes on to the peer. A direction may be blocked for ever in a write while the
+//! other one has work, and standard streams are shared with others, so that they cannot be made
+//! non-blocking: the input has a thread of its own.
+#![allow(unsafe_code)]
+
+use super::stdio;
+use super::waiter::{self, Stop, Waiter};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::io::{IsTerminal as _, PipeReader, PipeWriter};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+
+/// How much is moved at once: more than it does not fit the caches of a processor well.
+const CHUNK: usize = 1 << 16;
+/// Room for every message of a seqpacket socket; only what is used of it takes memory.
+const RECORD: usize = 1 << 24;
+
+/// What stopped a direction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Broken {
+    /// Standard input could not be read.
+    Input(Errno),
+    /// Standard output could not be written.
+    Output(Errno),
+    /// The connection failed: the peer has closed or reset it before all had been sent or received.
+    Peer(Errno),
+    /// The deadline or a signal.
+    Stopped(Stop),
+}
+
+/// A connection to be joined.
+pub struct Line<'a> {
+    pub socket: &'a OwnedFd,
+    /// Whether it carries messages: then each read of the input is one, and each is written as it is.
+    pub records: bool,
+    /// Whether the kernel tells a peer that is gone from one that only sends no more: unix(7) does, TCP
+    /// knows it only when more is sent.
+    pub tells: bool,
+}
+
+impl Line<'_> {
+    /// Moves bytes in both directions until both have ended.
+    pub fn join(&self, waiter: &Waiter) -> Result<(), Broken> {
+        let (done, ended) = std::io::pipe().map_err(|error| Broken::Input(super::file::errno(&error)))?;
+        let holds = Arc::new(AtomicBool::new(false));
+        let socket = self.socket.try_clone().map_err(|error| Broken::Input(super::file::errno(&error)))?;
+        let input = without_signals(|| {
+            let holds = Arc::clone(&holds);
+            thread::Builder::new().spawn(move || feed(&socket, &holds, ended))
+        });
+        let input = input.map_err(|error| Broken::Input(super::file::errno(&error)))?;
+        let received = self.drain(stdio::stdout(), waiter);
+        // Its failure may be why the other direction has ended.
+        if input.is_finished() {
+            let fed = finished(input);
+            return received.and(fed);
+        }
+        received?;
+        stdio::end_output();
+        self.outlast(input, &done, &holds, waiter)
+    }
+
+    /// Writes all that the peer sends.
+    pub fn drain(&self, out: BorrowedFd<'_>, waiter: &Waiter) -> Result<(), Broken> {
+        let mut buffer = vec![0; if self.records { RECORD } else { CHUNK }];
+        stdio::widen(out);
+        loop {
+            match waiter.run(|| stdio::read(self.socket, &mut buffer)) {
+                // A signal may have ended it as well; then it is no end.
+                Ok(0) if waiter::caught().is_none() => return Ok(()),
+                Ok(got) => write(out, &buffer[..got], waiter)?,
+                Err(Stop::Errno(errno)) => return Err(Broken::Peer(errno)),
+                Err(stop) => return Err(Broken::Stopped(stop)),
+            }
+        }
+    }
+
+    /// Waits for the end of the input, or for the news that nobody takes it any more.
+    fn outlast(
+        &self,
+        input: JoinHandle<Result<(), Broken>>,
+        done: &PipeReader,
+        holds: &AtomicBool,
+        waiter: &Waiter,
+    ) -> Result<(), Broken> {
+        // What a person has not typed yet is not lost.
+        let patient = self.tells || !stdio::stdin().is_terminal();
+        let mut gone = !patient;
+        loop {
+            // What has been read must go out or fail; what has not been read stays where it is.
+            if gone && !holds.load(Ordering::SeqCst) {
+                return Ok(());
+            }
+            let (mut fed, mut hung) = (PollFlags::empty(), PollFlags::empty());
+            let polled = waiter.run(|| {
+                let mut fds = [
+                    PollFd::new(done.as_fd(), PollFlags::POLLIN),
+                    PollFd::new(self.socket.as_fd(), PollFlags::empty()),
+                ];
+                let wait = if gone { &mut fds[..1] } else { &mut fds[..] };
+                poll(wait, PollTimeout::NONE)?;
+                fed = fds[0].revents().unwrap_or(PollFlags::empty());
+                hung = fds[1].revents().unwrap_or(PollFlags::empty());
+                Ok(())
+            });
+            polled.map_err(Broken::Stopped)?;
+            if !fed.is_empty() {
+                return finished(input);
+            }
+            if hung.intersects(PollFlags::POLLERR) {
+                // Bytes that were sent after the peer had closed are lost: TCP says so by a reset.
+                return Err(Broken::Peer(Errno::ECONNRESET));
+            }
+            gone |= hung.intersects(PollFlags::POLLHUP);
+        }
+    }
+}
+
+/// Sends standard input to its end. `holds` says that there is something still to be sent or to be told.
+/// Whatever comes first, `ended` is closed with it.
+fn feed(socket: &OwnedFd, holds: &AtomicBool, ended: PipeWriter) -> Result<(), Broken> {
+    let result = send_input(socket, holds);
+    match result {
+        Ok(()) => drop(shutdown(socket, libc::SHUT_WR)),
+        // To the peer an end would look like the end of all that there was, but it has no other form.
+        Err(Broken::Input(_)) => drop(shutdown(socket, libc::SHUT_RDWR)),
+        // Whoever writes our input is to know that nobody reads it.
+        Err(_) => stdio::end_input(),
+    }
+    drop(ended);
+    result
+}
+
+fn send_input(socket: &OwnedFd, holds: &AtomicBool) -> Result<(), Broken> {
+    let mut buffer = vec![0; CHUNK];
+    stdio::widen(stdio::stdin());
+    loop {
+        match stdio::read(stdio::stdin(), &mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(got) => {
+                holds.store(true, Ordering::SeqCst);
+                stdio::write_all(socket, &buffer[..got]).map_err(|(_, errno)| Broken::Peer(errno))?;
+                holds.store(false, Ordering::SeqCst);
+            }
+            Err(Errno::EINTR) => {}
+            Err(errno) => {
+                holds.store(true, Ordering::SeqCst);
+                return Err(Broken::Input(errno));
+            }
+        }
+    }
+}
+
+fn finished(input: JoinHandle<Result<(), Broken>>) -> Result<(), Broken> {
+    input.join().unwrap_or(Err(Broken::Input(Errno::ECANCELED)))
+}
+
+fn write(out: BorrowedFd<'_>, bytes: &[u8], waiter: &Waiter) -> Result<(), Broken> {
+    let mut done = 0;
+    while done < bytes.len() {
+        let wrote = match waiter.run(|| nix::unistd::write(out, &bytes[done..])) {
+            Err(Stop::Errno(Errno::EAGAIN)) => waiter.run(|| stdio::wait_writable(out)).map(|()| 0),
+            wrote => wrote,
+        };
+        done += wrote.map_err(|stop| match stop {
+            Stop::Errno(errno) => Broken::Output(errno),
+            stop => Broken::Stopped(stop),
+        })?;
+    }
+    Ok(())
+}
+
+fn shutdown(socket: &OwnedFd, how: libc::c_int) -> nix::Result<()> {
+    // SAFETY: shutdown takes two numbers.
+    Errno::result(unsafe { libc::shutdown(socket.as_raw_fd(), how) }).map(drop)
+}
+
+/// Starts a thread that no signal interrupts: all of them are for the one that waits.
+fn without_signals<T>(start: impl FnOnce() -> T) -> T {
+    // SAFETY: both sets are valid and outlive the calls, which change the mask of this thread alone.
+    unsafe {
+        let mut all: libc::sigset_t = MaybeUninit::zeroed().assume_init();
+        let mut before: libc::sigset_t = MaybeUninit::zeroed().assume_init();
+        libc::sigfillset(&raw mut all);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
+        let started = start();
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, ptr::null_mut());
+        started
+    }
+}
