@@ -280,7 +280,7 @@ fn lock_directory(path: &Text, address: &Address, waiter: &Waiter) -> Result<Own
     let directory = open(directory, flags, Mode::empty()).map_err(|errno| {
         Error::new("open", errno, address).because(format!("its directory cannot be locked: {}", errno.desc()))
     })?;
-    waiter.run(|| sys::lock(&directory, waiter.never())).map_err(|stop| stopped(stop, "flock", address))?;
+    waiter.run(|| file::lock(&directory, !waiter.never())).map_err(|stop| stopped(stop, "flock", address))?;
     Ok(directory)
 }
 

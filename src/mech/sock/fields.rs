@@ -9,7 +9,7 @@ pub static FIELDS: &[Field] = &[
     Field::word(
         SOCK,
         "state",
-        "listening, connected, unconnected, or dead: a file without a socket",
+        "listening, connected, unconnected, foreign (of another network namespace) or dead (a file alone)",
         Needs::SCAN,
         true,
     ),

@@ -1,6 +1,8 @@
 //! Unix sockets as objects, unix(7).
 
+use super::bind;
 use super::diag::{self, Record, State};
+use super::sys::{LONGEST_NAME, Name};
 use crate::error::{Error, Result};
 use crate::exit::Status;
 use crate::mech::{Found, Mechanism, Usage, devshm, opened, sysv};
@@ -12,6 +14,10 @@ use nix::sys::stat::{FileStat, SFlag, stat};
 use std::os::fd::OwnedFd;
 
 pub struct UnixSock;
+
+/// The states of a file without a socket of ours.
+const FOREIGN: &str = "foreign";
+const DEAD: &str = "dead";
 
 /// The file that a socket is bound to, if its path leads there from here.
 fn file_of(record: &Record) -> Option<(Text, FileStat)> {
@@ -129,10 +135,21 @@ fn locate(id: &Ident) -> Result<Option<FileStat>> {
     Err(Error::refused(reference, Status::Failed, cause))
 }
 
-/// A file that no socket of this network namespace is bound to.
-fn unbound(id: &Ident, stat: &FileStat) -> Object {
-    let mut object = devshm::object(reference(id.clone()), Family::Unix, stat);
-    object.facts.push("state", Value::Word("dead"));
+/// A file that no socket of this network namespace is bound to. Whether one of another is, the kernel tells
+/// who asks for it as a datagram socket, which disturbs nobody.
+fn unbound(path: &Text, stat: &FileStat) -> Object {
+    let id = Ident::Path(path.clone());
+    let mut object = devshm::object(reference(id), Family::Unix, stat);
+    let asked = match path.raw().len() {
+        0..=LONGEST_NAME => bind::probe(&Name::unix(path.raw(), false)),
+        _ => Err(Errno::ENAMETOOLONG),
+    };
+    let state = match asked {
+        Ok(()) => Seen::Is(Value::Word(FOREIGN)),
+        Err(Errno::ECONNREFUSED) => Seen::Is(Value::Word(DEAD)),
+        Err(errno) => Seen::hidden("connect", errno as i32),
+    };
+    object.facts.set("state", state);
     object
 }
 
@@ -197,8 +214,10 @@ impl Mechanism for UnixSock {
                 }
                 Ok(found)
             }
-            (Some(stat), None) => Ok(unbound(id, &stat)),
-            (None, None) => Err(absent(id)),
+            (file, None) => match (id, file) {
+                (Ident::Path(path), Some(stat)) => Ok(unbound(path, &stat)),
+                _ => Err(absent(id)),
+            },
         }
     }
 
@@ -208,7 +227,11 @@ impl Mechanism for UnixSock {
                 Seen::Is(Usage::Nobody) => Seen::Is(Usage::Somebody("a socket is bound to it".to_owned())),
                 usage => usage,
             },
-            None => Seen::Is(Usage::Nobody),
+            None => match object.facts.get("state") {
+                Some(Seen::Is(Value::Word(DEAD))) => Seen::Is(Usage::Nobody),
+                Some(Seen::Hidden(reason)) => Seen::Hidden(reason.clone()),
+                _ => Seen::Is(Usage::Somebody("a socket of another network namespace is bound to it".to_owned())),
+            },
         }
     }
 

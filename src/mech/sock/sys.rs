@@ -441,13 +441,6 @@ pub(super) fn look_up(host: &[u8], port: &[u8], kind: SockType, passive: bool) -
     }
 }
 
-/// Locks an open file against others who lock it: flock(2). Closing it unlocks it.
-pub(super) fn lock(fd: impl AsFd, nowait: bool) -> nix::Result<()> {
-    let nowait = if nowait { libc::LOCK_NB } else { 0 };
-    // SAFETY: flock takes two numbers.
-    Errno::result(unsafe { libc::flock(fd.as_fd().as_raw_fd(), libc::LOCK_EX | nowait) }).map(drop)
-}
-
 /// A place where every change of a socket is noticed, also one that leaves it as ready as it was: epoll(7)
 /// with EPOLLET.
 pub(super) struct Watch(OwnedFd);

@@ -66,7 +66,7 @@ pub fn mount_mqueue(env: &Env) {
     }
     let script = "mkdir dev; mount -t tmpfs ipcx-it dev; cd dev; chmod 755 .; mkdir shm mqueue
         for device in null zero full; do : >$device; mount --bind /dev/$device $device; done
-        mount --rbind /dev/shm shm; mount -t mqueue ipcx-it mqueue; mount --rbind . /dev";
+        mount --rbind /dev/shm shm; mount -t mqueue ipcx-it mqueue; mount --rbind . /dev; umount mqueue";
     env.sh(script).assert().success();
     assert!(mqueue_is_mounted());
 }

@@ -103,6 +103,20 @@ fn a_file_without_a_socket_is_dead_and_may_be_removed() {
 }
 
 #[test]
+fn a_socket_of_another_network_namespace_is_in_use() {
+    let env = Env::new();
+    let mut command = std::process::Command::new("unshare");
+    command.arg("--net").arg(crate::kit::program()).args(["sock", "listen", "./s"]).current_dir(env.path(""));
+    let _listener = crate::kit::Running::start(command);
+    until("the socket file", || env.path("s").exists());
+    let state = || env.json(["sock", "show", "./s", "--json"])["objects"][0]["state"].clone();
+    until("it to be bound", || state() == "foreign");
+    let said = env.fails(1, ["sock", "rm", "./s"]);
+    assert!(said.contains("another network namespace"), "{said}");
+    assert!(env.path("s").exists());
+}
+
+#[test]
 fn a_kernel_without_unix_diag_is_a_gap() {
     let env = Env::new();
     let refused = [crate::kit::Refusal {
