@@ -36,8 +36,13 @@ pub fn run(args: &PipeArgs, report: Report, ctx: &mut Context) -> Outcome {
     // On the terminal that the bytes go to, it would stand between them.
     let meter = ctx.ui.meter(args.meter).filter(|meter| !(meter.on_terminal() && ctx.ui.terminal));
     let waiter = Waiter::new(Wait::within(args.timeout));
-    stdio::widen(stdio::stdin());
-    ctx.ui.out.widen();
+    // What goes to a device is only looked at. Reading it leaves the pages to the writer, which fills the same
+    // few of a narrow pipe again and again: faster than to move them away and to make new ones.
+    let way = if file::is_device(stdio::stdout()) { Way::Copy } else { Way::Splice };
+    if way == Way::Splice {
+        stdio::widen(stdio::stdin());
+        ctx.ui.out.widen();
+    }
     let mut relay = Relay {
         done: 0,
         size: args.size.or_else(|| file::left(stdio::stdin())),
@@ -46,7 +51,7 @@ pub fn run(args: &PipeArgs, report: Report, ctx: &mut Context) -> Outcome {
         recent: Rate::since_now(),
         meter,
         limit: args.rate.map(Limit::new),
-        way: Way::Splice,
+        way,
         buffer: Vec::new(),
         waiter,
     };

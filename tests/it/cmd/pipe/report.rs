@@ -78,7 +78,7 @@ fn the_stage_that_the_others_wait_for_is_named() {
     run.stderr(fs::File::create(env.path("meter")).unwrap());
     run.stdout(fs::File::create(env.path("out")).unwrap());
     let mut child = run.spawn().unwrap();
-    until("the meter", || fs::read_to_string(env.path("meter")).unwrap().contains("slots"));
+    until("the meter", || fs::read_to_string(env.path("meter")).unwrap().contains("*sh ▸ wc"));
     let meter = fs::read_to_string(env.path("meter")).unwrap();
     fs::write(env.path("go"), "").unwrap();
     assert!(child.wait().unwrap().success());
