@@ -1,21 +1,20 @@
 //! Memory files, memfd_create(2): shared memory without a name, handed on by its descriptor.
 
-use super::{Found, Mechanism, Usage, opened};
-use crate::error::Result;
-use crate::model::{Family, Field, Ident, Kind, Needs, Object, ObjectRef, Seen, Text, Value};
-use crate::proc::holders::{Holders, OpenFile, What};
+use super::opened::{self, Unnamed};
+use crate::model::{Family, Field, Ident, Kind, Needs, Object, ObjectRef, Text, Value};
+use crate::proc::holders::{Descriptors, OpenFile, What};
 
-pub struct Memfd;
+pub(super) static MEMFD: Unnamed = Unnamed { kind: Kind::Memfd, what: What::Memfd, object };
 
-const MEMFD: &[Kind] = &[Kind::Memfd];
+const KINDS: &[Kind] = &[Kind::Memfd];
 
 pub(super) static FIELDS: &[Field] = &[
-    Field::word(MEMFD, "label", "the name that its maker gave it; several may have the same", Needs::SCAN, true),
-    Field::number(MEMFD, "size", "size in bytes", Needs::SCAN, true),
-    Field::number(MEMFD, "rss", "bytes of it in memory or in swap", Needs::SCAN, true),
+    Field::word(KINDS, "label", "the name that its maker gave it; several may have the same", Needs::SCAN, true),
+    Field::number(KINDS, "size", "size in bytes", Needs::SCAN, true),
+    Field::number(KINDS, "rss", "bytes of it in memory or in swap", Needs::SCAN, true),
 ];
 
-fn object(file: &OpenFile) -> Object {
+fn object(file: &OpenFile, _: &Descriptors, _: Needs) -> Object {
     let reference = ObjectRef { kind: Kind::Memfd, id: Ident::Inode(file.id.ino) };
     let mut object = opened::object(reference, Family::Anonymous, file);
     let size = |n: i64| Value::Size(u64::try_from(n).unwrap_or(0));
@@ -30,29 +29,6 @@ fn object(file: &OpenFile) -> Object {
 fn label(link: &[u8]) -> Text {
     let name = link.strip_prefix(b"/memfd:").unwrap_or(link);
     name.strip_suffix(b" (deleted)").unwrap_or(name).into()
-}
-
-impl Mechanism for Memfd {
-    fn kind(&self) -> Kind {
-        Kind::Memfd
-    }
-
-    fn takes(&self, id: &Ident) -> bool {
-        matches!(id, Ident::Inode(_))
-    }
-
-    fn scan(&self, _: Needs, holders: &Holders) -> Found {
-        let descriptors = holders.descriptors();
-        Found { objects: descriptors.of(What::Memfd).map(object).collect(), gaps: descriptors.gaps.clone() }
-    }
-
-    fn find(&self, id: &Ident, _: Needs, holders: &Holders) -> Result<Object> {
-        opened::numbered(self, What::Memfd, id, holders).map(object)
-    }
-
-    fn usage(&self, object: &Object, holders: &Holders) -> Seen<Usage> {
-        opened::usage(holders.descriptors().numbered(What::Memfd, object.number_of_its_own()))
-    }
 }
 
 #[cfg(test)]

@@ -37,10 +37,10 @@ pub static ALL: &[&dyn Mechanism] = &[
     &sem::sysv::SysvSem,
     &sem::posix::PosixSem,
     &fifo::Fifo,
-    &pipe::Pipe,
+    &pipe::PIPE,
     &sock::UnixSock,
-    &memfd::Memfd,
-    &eventfd::Eventfd,
+    &memfd::MEMFD,
+    &eventfd::EVENTFD,
 ];
 
 /// The columns of each kind beyond those that every object has.

@@ -1,6 +1,6 @@
 //! What the kinds share that processes have open: who has them, and what their descriptors tell.
 
-use super::{Mechanism, Usage, devshm};
+use super::{Found, Mechanism, Usage, devshm};
 use crate::error::{Error, Result};
 use crate::model::{Family, Field, Ident, Kind, Needs, Object, ObjectRef, Role, Seen, Value};
 use crate::proc::holders::{Descriptors, Fill, Holders, OpenFile, What};
@@ -91,23 +91,44 @@ pub(super) fn usage(file: Option<&OpenFile>) -> Seen<Usage> {
     }))
 }
 
-/// What a number names, among the files that processes have open.
-pub(super) fn numbered<'a>(mech: &dyn Mechanism, what: What, id: &Ident, holders: &'a Holders) -> Result<&'a OpenFile> {
-    let descriptors = holders.descriptors();
-    let found = match id {
-        Ident::Inode(number) => descriptors.numbered(what, *number),
-        _ => None,
-    };
-    found.ok_or_else(|| absent(&mech.named(id), descriptors))
+/// A kind whose objects have no names: only descriptors lead to them.
+pub struct Unnamed {
+    pub kind: Kind,
+    pub what: What,
+    pub object: fn(&OpenFile, &Descriptors, Needs) -> Object,
 }
 
-/// No process that we may look into has it open.
-pub(super) fn absent(reference: &ObjectRef, descriptors: &Descriptors) -> Error {
-    let error = Error::new("stat", Errno::ENOENT, reference).because("no process has such an object open");
-    match descriptors.gaps.first() {
-        Some(gap) => {
-            error.because(format!("no process that we may look into has such an object open ({})", gap.subject))
-        }
-        None => error,
+impl Mechanism for Unnamed {
+    fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    fn takes(&self, id: &Ident) -> bool {
+        matches!(id, Ident::Inode(_))
+    }
+
+    fn scan(&self, needs: Needs, holders: &Holders) -> Found {
+        let descriptors = holders.descriptors();
+        let objects = descriptors.of(self.what).map(|file| (self.object)(file, descriptors, needs)).collect();
+        Found { objects, gaps: descriptors.gaps.clone() }
+    }
+
+    fn find(&self, id: &Ident, needs: Needs, holders: &Holders) -> Result<Object> {
+        let descriptors = holders.descriptors();
+        let found = match id {
+            Ident::Inode(number) => descriptors.numbered(self.what, *number),
+            _ => None,
+        };
+        found.map(|file| (self.object)(file, descriptors, needs)).ok_or_else(|| {
+            let cause = match descriptors.gaps.first() {
+                Some(gap) => format!("no process that we may look into has such an object open ({})", gap.subject),
+                None => "no process has such an object open".to_owned(),
+            };
+            Error::new("stat", Errno::ENOENT, self.named(id)).because(cause)
+        })
+    }
+
+    fn usage(&self, object: &Object, holders: &Holders) -> Seen<Usage> {
+        usage(holders.descriptors().numbered(self.what, object.number_of_its_own()))
     }
 }
