@@ -53,6 +53,15 @@ pub fn all() -> nix::Result<Vec<Record>> {
     Ok(records)
 }
 
+/// About how many there are: the third word of the lines of /proc/net/protocols for this family.
+pub fn count() -> u64 {
+    let text = std::fs::read("/proc/net/protocols").unwrap_or_default();
+    let lines = text.split(|byte| *byte == b'\n').filter(|line| line.starts_with(b"UNIX"));
+    let numbers =
+        lines.filter_map(|line| std::str::from_utf8(line).ok()?.split_ascii_whitespace().nth(2)?.parse().ok());
+    numbers.fold(0, u64::saturating_add)
+}
+
 fn parse(answer: &[u8]) -> Option<Record> {
     let fixed = answer.get(..FIXED)?;
     let mut record = Record {

@@ -6,7 +6,7 @@ use super::sys::{LONGEST_NAME, Name};
 use crate::error::{Error, Result};
 use crate::exit::Status;
 use crate::mech::{Found, Mechanism, Usage, devshm, opened, sysv};
-use crate::model::{Family, Fingerprint, Gap, Ident, Kind, Needs, Object, ObjectRef, Reason, Seen, Text, Value};
+use crate::model::{Facts, Family, Fingerprint, Gap, Ident, Kind, Needs, Object, ObjectRef, Reason, Seen, Text, Value};
 use crate::proc::holders::{Holders, What};
 use crate::sys::file;
 use nix::errno::Errno;
@@ -14,6 +14,9 @@ use nix::sys::stat::{FileStat, SFlag, stat};
 use std::os::fd::OwnedFd;
 
 pub struct UnixSock;
+
+/// How many facts a socket has.
+const FACTS: usize = 9;
 
 /// The states of a file without a socket of ours.
 const FOREIGN: &str = "foreign";
@@ -73,6 +76,8 @@ fn object(record: &Record, needs: Needs, holders: &Holders) -> Object {
     if let Some(uid) = record.uid {
         object.uid = Seen::Is(uid);
     }
+    // There may be tens of thousands of them.
+    object.facts = Facts::with_capacity(FACTS);
     let facts = &mut object.facts;
     facts.push("inode", Value::Count(record.ino));
     facts.push("type", Value::Word(kind(record)));
@@ -187,6 +192,10 @@ pub fn borrow(id: &Ident, holders: &Holders) -> Result<OwnedFd> {
 impl Mechanism for UnixSock {
     fn kind(&self) -> Kind {
         Kind::Sock
+    }
+
+    fn estimate(&self) -> u64 {
+        diag::count()
     }
 
     fn takes(&self, id: &Ident) -> bool {
