@@ -7,6 +7,7 @@
 //! non-blocking: the input has a thread of its own.
 #![allow(unsafe_code)]
 
+use super::buffer::Buffer;
 use super::stdio;
 use super::waiter::{self, Stop, Waiter};
 use nix::errno::Errno;
@@ -71,7 +72,7 @@ impl Line<'_> {
 
     /// Writes all that the peer sends.
     pub fn drain(&self, out: BorrowedFd<'_>, waiter: &Waiter) -> Result<(), Broken> {
-        let mut buffer = vec![0; if self.records { RECORD } else { CHUNK }];
+        let mut buffer = Buffer::new(if self.records { RECORD } else { CHUNK });
         stdio::widen(out);
         loop {
             match waiter.run(|| stdio::read(self.socket, &mut buffer)) {
@@ -141,7 +142,7 @@ fn feed(socket: &OwnedFd, holds: &AtomicBool, ended: PipeWriter) -> Result<(), B
 }
 
 fn send_input(socket: &OwnedFd, holds: &AtomicBool) -> Result<(), Broken> {
-    let mut buffer = vec![0; CHUNK];
+    let mut buffer = Buffer::new(CHUNK);
     stdio::widen(stdio::stdin());
     loop {
         match stdio::read(stdio::stdin(), &mut buffer) {

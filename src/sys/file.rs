@@ -86,12 +86,6 @@ pub fn is_plain(fd: impl AsFd) -> bool {
     matches!(kind, Ok(SFlag::S_IFREG | SFlag::S_IFBLK | SFlag::S_IFDIR))
 }
 
-/// Whether a descriptor is that of a device without blocks, such as /dev/null or a terminal.
-pub fn is_device(fd: impl AsFd) -> bool {
-    let kind = fstat(&fd).map(|stat| SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT);
-    matches!(kind, Ok(SFlag::S_IFCHR))
-}
-
 /// Whether bytes that are sent to a descriptor are copied, so that they no longer change: a regular file
 /// or a device.
 pub fn copies(fd: impl AsFd) -> bool {

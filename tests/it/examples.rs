@@ -5,11 +5,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The scripts that have a test below.
-const TESTED: [&str; 6] = [
+const TESTED: [&str; 11] = [
     "bounded-buffer.sh",
+    "conversation.sh",
+    "countdown.sh",
     "crash-safe-lock.sh",
     "dining-philosophers.sh",
+    "echo-server.sh",
+    "fifo-job-server.sh",
     "job-queue.sh",
+    "metered-pipeline.sh",
     "request-reply.sh",
     "shared-memory.sh",
 ];
@@ -112,6 +117,54 @@ fn five_workers_do_twenty_jobs_once_each() {
         assert!(job.ends_with(&format!(": {}", number * number)), "{job}");
     }
     assert!(output.ends_with("jobs left: 0\n"), "{output}");
+}
+
+#[test]
+fn workers_share_the_lines_of_a_fifo_and_none_is_torn() {
+    let output = run("fifo-job-server.sh");
+    for (number, job) in (1..).zip(output.lines().take(20)) {
+        assert!(job.starts_with(&format!("job {number} done by worker ")), "{output}");
+        assert!(job.ends_with(&format!(": {}", number * number)), "{output}");
+    }
+    assert!(output.ends_with("bytes left: 0\n"), "{output}");
+}
+
+#[test]
+fn the_slow_stage_of_a_pipeline_is_named() {
+    assert_eq!(
+        run("metered-pipeline.sh"),
+        "300\n\
+         bottleneck: stage 2\n\
+         the pipe in front of it: up to 16 of its 16 slots were in use\n"
+    );
+}
+
+#[test]
+fn signals_count_down_in_order() {
+    assert_eq!(
+        run("countdown.sh"),
+        "ready: ipcx: waiting\n5\n4\n3\n2\n1\nlift-off, says RTMIN+1\n\
+         the receiver has got six signals: status 0\n\
+         a seventh finds nobody: status 3 (no such process)\n"
+    );
+}
+
+#[test]
+fn two_clients_hear_their_echo() {
+    assert_eq!(
+        run("echo-server.sh"),
+        "first: hello, you\nfirst: 1\nfirst: 2\nfirst: 3\n\
+         second: hello, you\nsecond: one\nsecond: two\n\
+         the server ended with status 143\nits socket file is gone\n"
+    );
+}
+
+#[test]
+fn two_commands_find_a_number_together() {
+    let output = run("conversation.sh");
+    let lines: Vec<_> = output.lines().collect();
+    assert_eq!((lines.len(), lines[0]), (8, "is it 50? less"), "{output}");
+    assert_eq!(lines[6..], ["is it 42? yes", "found"], "{output}");
 }
 
 #[test]

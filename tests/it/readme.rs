@@ -100,7 +100,7 @@ fn what_the_readme_says_to_type_works() {
         let command = row.trim_end_matches(" |").rsplit("| ").next().unwrap().trim_matches('`').replace("\\|", "|");
         let env = Env::new();
         env.sh(OBJECTS).assert().success();
-        let output = env.sh(command).output().unwrap();
+        let output = env.sh(&command).output().unwrap();
         assert!(output.status.success(), "`{command}`: {}", String::from_utf8_lossy(&output.stderr));
         rows += 1;
     }

@@ -224,7 +224,8 @@ fn the_examples_of_the_help_use_commands_that_there_are() {
                 let mut words = line[at..].split(|c: char| !c.is_ascii_lowercase()).filter(|word| !word.is_empty());
                 let words: Vec<&str> = words.by_ref().skip(1).take(2).collect();
                 let known = words.first().is_some_and(|word| commands.iter().any(|command| command == word));
-                let noun = words.first().is_some_and(|word| ["shm", "msgq", "sem"].contains(word));
+                let noun =
+                    words.first().is_some_and(|word| ["shm", "msgq", "sem", "fifo", "signal", "sock"].contains(word));
                 let verb = !noun || commands.contains(&words.join(" "));
                 assert!(known && verb, "{command}: {line}");
                 seen += 1;
@@ -245,7 +246,7 @@ fn the_version_is_that_of_the_package() {
 #[test]
 fn no_command_at_all_is_wrong_usage_and_help_is_a_result() {
     let env = Env::new();
-    for args in [&[][..], &["msgq"], &["shm"], &["sem"]] {
+    for args in [&[][..], &["msgq"], &["shm"], &["sem"], &["fifo"], &["signal"], &["sock"]] {
         let output = env.ipcx(args).assert().code(2).get_output().clone();
         assert_eq!(output.stdout, b"", "{args:?}");
         assert!(String::from_utf8(output.stderr).unwrap().contains("Usage:"), "{args:?}");

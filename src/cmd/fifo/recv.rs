@@ -6,6 +6,7 @@ use crate::cmd::{Context, Outcome};
 use crate::error::{Doing as _, Error};
 use crate::exit::Status;
 use crate::mech::fifo::{self, Lines, Taken};
+use crate::sys::buffer::Buffer;
 use crate::sys::stdio;
 use crate::sys::waiter::{self, Stop, Waiter};
 use clap::Args;
@@ -99,7 +100,7 @@ fn lines(args: &RecvArgs, fd: OwnedFd, waiter: &Waiter, ctx: &mut Context) -> Ou
 /// Copies bytes as they come.
 fn bytes(args: &RecvArgs, mut fd: OwnedFd, waiter: &Waiter, ctx: &mut Context) -> Outcome {
     let reference = &args.target.reference;
-    let mut buffer = vec![0; CHUNK];
+    let mut buffer = Buffer::new(CHUNK);
     let mut any = false;
     loop {
         let read = || {

@@ -8,17 +8,15 @@ use crate::exit::Status;
 use crate::model::{Seen, Value, Wait};
 use crate::render::text::count;
 use crate::render::{self, Style, TimeFormat};
+use crate::sys::buffer::Buffer;
 use crate::sys::waiter::{self, Stop, Waiter};
 use crate::sys::{file, pipe, stdio};
 use crate::ui::Meter;
 use nix::errno::Errno;
 use std::time::{Duration, Instant};
 
-/// How much is moved at once, and copied at once where nothing can be moved: what stays in the cache of a
-/// processor.
-const MOVED: usize = 1 << 20;
-const COPIED: usize = 1 << 17;
-const PAGE: usize = 1 << 12;
+/// How much is moved or copied at once: what a pipe holds that we have widened.
+const CHUNK: usize = 1 << 20;
 /// A relay that is over sooner needs no meter.
 const METER_AFTER: Duration = Duration::from_millis(300);
 const PAINT_EVERY: Duration = Duration::from_millis(200);
@@ -37,13 +35,11 @@ pub fn run(args: &PipeArgs, report: Report, ctx: &mut Context) -> Outcome {
     // On the terminal that the bytes go to, it would stand between them.
     let meter = ctx.ui.meter(args.meter).filter(|meter| !(meter.on_terminal() && ctx.ui.terminal));
     let waiter = Waiter::new(Wait::within(args.timeout));
-    // What goes to a device is only looked at. Reading it leaves the pages to the writer, which fills the same
-    // few of a narrow pipe again and again: faster than to move them away and to make new ones.
-    let way = if file::is_device(stdio::stdout()) { Way::Copy } else { Way::Splice };
-    if way == Way::Splice {
-        stdio::widen(stdio::stdin());
-        ctx.ui.out.widen();
-    }
+    // What goes into a file or to a device is copied there in any case. Read from the pipe instead of moved out of
+    // it, its pages stay with the writer, which fills the same few again and again: faster than to make new ones.
+    let way = if file::copies(stdio::stdout()) && !file::copies(stdio::stdin()) { Way::Copy } else { Way::Splice };
+    stdio::widen(stdio::stdin());
+    ctx.ui.out.widen();
     let mut relay = Relay {
         done: 0,
         size: args.size.or_else(|| file::left(stdio::stdin())),
@@ -53,7 +49,7 @@ pub fn run(args: &PipeArgs, report: Report, ctx: &mut Context) -> Outcome {
         meter,
         limit: args.rate.map(Limit::new),
         way,
-        buffer: Vec::new(),
+        buffer: None,
         waiter,
     };
     let ended = relay.flow();
@@ -78,7 +74,7 @@ struct Relay {
     limit: Option<Limit>,
     way: Way,
     /// For bytes that have to be copied.
-    buffer: Vec<u8>,
+    buffer: Option<Buffer>,
     waiter: Waiter,
 }
 
@@ -129,8 +125,7 @@ impl Relay {
     fn step(&mut self) -> Result<usize, Failure> {
         let (input, output) = (stdio::stdin(), stdio::stdout());
         loop {
-            let length = if self.way == Way::Copy { COPIED } else { MOVED };
-            let length = self.limit.as_ref().map_or(length, |limit| limit.portion.min(length));
+            let length = self.limit.as_ref().map_or(CHUNK, |limit| limit.portion.min(CHUNK));
             if self.limit.is_some() {
                 self.pace()?;
             }
@@ -154,18 +149,22 @@ impl Relay {
     }
 
     fn copy(&mut self, length: usize) -> Result<usize, Failure> {
-        self.buffer.resize(COPIED + PAGE, 0);
-        // From page to page the kernel copies twice as fast.
-        let start = self.buffer.as_ptr().align_offset(PAGE).min(PAGE);
+        let mut buffer = self.buffer.take().unwrap_or_else(|| Buffer::new(CHUNK));
+        let copied = self.copy_through(&mut buffer[..length]);
+        self.buffer = Some(buffer);
+        copied
+    }
+
+    fn copy_through(&mut self, buffer: &mut [u8]) -> Result<usize, Failure> {
         let got = loop {
-            match self.waiter.run(|| nix::unistd::read(stdio::stdin(), &mut self.buffer[start..start + length])) {
+            match self.waiter.run(|| nix::unistd::read(stdio::stdin(), buffer)) {
                 Err(Stop::Errno(Errno::EAGAIN)) => self.ready()?,
                 got => break got?,
             }
         };
         let mut done = 0;
         while done < got {
-            match self.waiter.run(|| nix::unistd::write(stdio::stdout(), &self.buffer[start + done..start + got])) {
+            match self.waiter.run(|| nix::unistd::write(stdio::stdout(), &buffer[done..got])) {
                 Ok(0) => return Err(Failure::Stdout(Errno::EIO)),
                 Ok(written) => done += written,
                 Err(Stop::Errno(Errno::EAGAIN)) => self.ready_out()?,

@@ -147,7 +147,7 @@ fn in_use(call: &'static str, errno: Errno, address: &Address) -> Error {
         (Errno::EADDRINUSE, Address::Abstract(_)) => error
             .because("somebody has this name already")
             .with_status(Status::Exists)
-            .hinting("see `ss -xap` for who has it, or choose another name"),
+            .hinting("see `ipcx sock show` for who has it, or choose another name"),
         (Errno::EADDRINUSE, Address::Tcp(_) | Address::Udp(_)) => error
             .because("somebody has this port already")
             .with_status(Status::Exists)
