@@ -10,6 +10,7 @@ use crate::sys::pidfd::PidFd;
 use nix::errno::Errno;
 use nix::sys::stat::{FileStat, fstat};
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, OnceLock};
 
@@ -128,7 +129,32 @@ pub struct Descriptors {
 #[derive(Default, Debug)]
 pub(super) struct Files {
     pub(super) list: Vec<OpenFile>,
-    pub(super) index: HashMap<(What, FileId), usize>,
+    pub(super) index: HashMap<(What, FileId), usize, BuildHasherDefault<Mix>>,
+}
+
+/// A hash of few instructions, for numbers that the kernel has given out: nobody can choose them so that
+/// many fall together.
+#[derive(Default)]
+pub(super) struct Mix(u64);
+
+impl Hasher for Mix {
+    fn write_u64(&mut self, number: u64) {
+        // The odd number of FxHash, in which bits are spread well.
+        self.0 = (self.0.rotate_left(5) ^ number).wrapping_mul(0x517c_c1b7_2722_0a95);
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64((*byte).into()));
+    }
+
+    fn write_isize(&mut self, number: isize) {
+        self.write_u64(number.unsigned_abs() as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        // Tables look at the low bits first.
+        self.0.rotate_left(26)
+    }
 }
 
 impl Files {

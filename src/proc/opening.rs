@@ -4,7 +4,7 @@
 //! stopped or traced. It needs the right to trace the process (PTRACE_MODE_ATTACH, ptrace(2)).
 
 use super::holders::FileId;
-use super::processes::{Clock, directory, pids, share};
+use super::processes::{Clock, directory, pids, read_line, share};
 use crate::model::{End, Role};
 use nix::dir::Dir;
 use nix::fcntl::{AtFlags, OFlag};
@@ -36,21 +36,21 @@ fn of(pid: i32, clock: Clock) -> Vec<Opening> {
     let tasks = format!("/proc/{pid}/task");
     // A directory has a link for each one below it.
     if stat(tasks.as_str()).is_ok_and(|stat| stat.st_nlink <= 3) {
-        return waits(pid, pid, clock).into_iter().collect();
+        return waits(pid, &format!("/proc/{pid}"), clock).into_iter().collect();
     }
     let Ok(threads) = Dir::open(tasks.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()) else {
         return Vec::new();
     };
-    let numbers = threads.into_iter().flatten().filter_map(|entry| entry.file_name().to_str().ok()?.parse().ok());
-    numbers.filter_map(|tid| waits(pid, tid, clock)).collect()
+    let names = threads.into_iter().flatten().filter_map(|entry| Some(entry.file_name().to_str().ok()?.to_owned()));
+    names.filter_map(|name| waits(pid, &format!("{tasks}/{name}"), clock)).collect()
 }
 
-fn waits(pid: i32, tid: i32, clock: Clock) -> Option<Opening> {
-    let line = std::fs::read(format!("/proc/{pid}/task/{tid}/syscall")).ok()?;
-    let call = Call::parse(&line)?;
+/// A thread, by its directory in /proc.
+fn waits(pid: i32, thread: &str, clock: Clock) -> Option<Opening> {
+    let mut line = [0; 256];
+    let call = Call::parse(read_line(&format!("{thread}/syscall"), &mut line)?)?;
     // The numbers of a 32-bit process are others; the kernel function tells in any case.
-    let place = std::fs::read(format!("/proc/{pid}/task/{tid}/wchan")).ok()?;
-    if place != b"wait_for_partner" {
+    if read_line(&format!("{thread}/wchan"), &mut line)? != b"wait_for_partner" {
         return None;
     }
     let memory = File::open(format!("/proc/{pid}/mem")).ok()?;

@@ -26,7 +26,7 @@ pub struct Layout {
 }
 
 /// A table for people.
-pub fn table<T>(
+pub fn table<T: Sync>(
     out: &mut impl Write,
     fields: &[&Field<T>],
     rows: &[T],
@@ -88,53 +88,106 @@ fn fitted<T>(
     Ok(())
 }
 
-/// Two passes over one buffer: every cell is written once, then padded to its column.
-fn aligned<T>(out: &mut impl Write, fields: &[&Field<T>], rows: &[T], style: &Style, layout: Layout) -> io::Result<()> {
-    let mut cells = String::with_capacity(rows.len() * fields.len() * 6);
-    let mut ends = Vec::with_capacity((rows.len() + 1) * fields.len());
-    let mut widths = vec![0; fields.len()];
-    let mut end_cell = |cells: &String, at: usize, start: usize| {
-        let cell = &cells[start..];
-        let width = if cell.is_ascii() { cell.len() } else { cell.width() };
-        widths[at] = widths[at].max(width);
-        ends.push((cells.len(), width));
-    };
-    if layout.headings {
-        for (at, field) in fields.iter().enumerate() {
-            let start = cells.len();
-            cells.push_str(&field.title());
-            end_cell(&cells, at, start);
-        }
+/// Cells of several rows, one behind the other.
+struct Cells {
+    text: String,
+    /// Where each cell ends, and its width on a terminal.
+    ends: Vec<(usize, usize)>,
+    /// Of each column the widest cell.
+    widths: Vec<usize>,
+}
+
+impl Cells {
+    fn new(columns: usize, rows: usize) -> Cells {
+        let cells = columns * rows;
+        Cells { text: String::with_capacity(cells * 6), ends: Vec::with_capacity(cells), widths: vec![0; columns] }
     }
-    for row in rows {
-        for (at, field) in fields.iter().enumerate() {
-            let start = cells.len();
-            style.write(&mut cells, &field.value(row));
-            end_cell(&cells, at, start);
-        }
-    }
-    let mut line = String::new();
-    let mut start = 0;
-    for (nth, row) in ends.chunks(fields.len().max(1)).enumerate() {
-        line.clear();
-        for (at, (end, width)) in row.iter().enumerate() {
-            let (pad, last) = (widths[at] - width, at + 1 == fields.len());
-            let cell = &cells[start..*end];
-            if fields[at].align == Align::Right {
-                push_spaces(&mut line, pad);
-                line.push_str(cell);
-            } else {
-                line.push_str(cell);
-                push_spaces(&mut line, if last { 0 } else { pad });
+
+    fn of<T>(fields: &[&Field<T>], rows: &[T], style: &Style) -> Cells {
+        let mut cells = Cells::new(fields.len(), rows.len());
+        for row in rows {
+            for (at, field) in fields.iter().enumerate() {
+                cells.put(at, |text| style.write(text, &field.value(row)));
             }
-            line.push_str(if last { "" } else { GAP });
-            start = *end;
         }
-        if nth == 0 && layout.headings && layout.color {
-            line = line.bold().to_string();
+        cells
+    }
+
+    fn put(&mut self, column: usize, write: impl FnOnce(&mut String)) {
+        let start = self.text.len();
+        write(&mut self.text);
+        let cell = &self.text[start..];
+        let width = if cell.is_ascii() { cell.len() } else { cell.width() };
+        self.widths[column] = self.widths[column].max(width);
+        self.ends.push((self.text.len(), width));
+    }
+}
+
+/// From this many rows on, several threads write the cells.
+const WORTH_THREADS: usize = 4000;
+const MOST_THREADS: usize = 4;
+
+/// The cells of all rows, in parts.
+fn cells<T: Sync>(fields: &[&Field<T>], rows: &[T], style: &Style) -> Vec<Cells> {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let threads = if rows.len() < WORTH_THREADS { 1 } else { processors.min(MOST_THREADS) };
+    let mut parts = rows.chunks(rows.len().div_ceil(threads).max(1));
+    let first = parts.next().unwrap_or_default();
+    std::thread::scope(|scope| {
+        let write = |part| std::thread::Builder::new().spawn_scoped(scope, move || Cells::of(fields, part, style));
+        let others: Vec<_> = parts.map(|part| (part, write(part))).collect();
+        let mut all = vec![Cells::of(fields, first, style)];
+        all.extend(others.into_iter().map(|(part, thread)| match thread {
+            Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            // Where no thread can be made, it is done here.
+            Err(_) => Cells::of(fields, part, style),
+        }));
+        all
+    })
+}
+
+/// Two passes: every cell is written once, then padded to its column.
+fn aligned<T: Sync>(
+    out: &mut impl Write,
+    fields: &[&Field<T>],
+    rows: &[T],
+    style: &Style,
+    layout: Layout,
+) -> io::Result<()> {
+    let mut parts = cells(fields, rows, style);
+    if layout.headings {
+        let mut titles = Cells::new(fields.len(), 1);
+        for (at, field) in fields.iter().enumerate() {
+            titles.put(at, |text| text.push_str(&field.title()));
         }
-        line.push('\n');
-        out.write_all(line.as_bytes())?;
+        parts.insert(0, titles);
+    }
+    let widest = |at: usize| parts.iter().map(|part| part.widths[at]).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..fields.len()).map(widest).collect();
+    let mut line = String::new();
+    for (nth, part) in parts.iter().enumerate() {
+        let mut start = 0;
+        for row in part.ends.chunks(fields.len().max(1)) {
+            line.clear();
+            for (at, (end, width)) in row.iter().enumerate() {
+                let (pad, last) = (widths[at] - width, at + 1 == fields.len());
+                let cell = &part.text[start..*end];
+                if fields[at].align == Align::Right {
+                    push_spaces(&mut line, pad);
+                    line.push_str(cell);
+                } else {
+                    line.push_str(cell);
+                    push_spaces(&mut line, if last { 0 } else { pad });
+                }
+                line.push_str(if last { "" } else { GAP });
+                start = *end;
+            }
+            if nth == 0 && layout.headings && layout.color {
+                line = line.bold().to_string();
+            }
+            line.push('\n');
+            out.write_all(line.as_bytes())?;
+        }
     }
     Ok(())
 }
