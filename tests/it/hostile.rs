@@ -164,7 +164,7 @@ fn show_and_rm_take_and_say_hostile_names() {
 #[test]
 fn errors_about_hostile_names_are_one_harmless_line() {
     let env = Env::new();
-    let commands: [&[&str]; 9] = [
+    let commands: [&[&str]; 17] = [
         &["show", "shm//"],
         &["rm", "msgq//"],
         &["shm", "read", "/"],
@@ -174,6 +174,14 @@ fn errors_about_hostile_names_are_one_harmless_line() {
         &["sem", "get", "/"],
         &["ftok", "./"],
         &["msgq", "recv", "ftok/./"],
+        &["fifo", "recv", "./no/"],
+        &["fifo", "send", "./no/"],
+        &["fifo", "peek", "./no/"],
+        &["mkfifo", "./no/"],
+        &["show", "fifo/./no/"],
+        &["rm", "sock/./no/"],
+        &["sock", "peek", "@no"],
+        &["show", "sock/@no"],
     ];
     for name in names() {
         for command in commands {
@@ -217,6 +225,23 @@ const WRONG: &[&[&str]] = &[
     &["man", ""],
     &["completions", ""],
     &["msgq", "set", "0", "--owner="],
+    &["show", "pipe/"],
+    &["rm", "memfd/"],
+    &["fifo", "recv", "./f", "-n"],
+    &["mkfifo", "./f", "--mode="],
+    &["pipe", "--capacity="],
+    &["pipe", "--meter="],
+    &["pipe", "--rate="],
+    &["signal", "send", ""],
+    &["signal", "send", "TERM", ""],
+    &["signal", "send", "TERM", "1", "--value="],
+    &["signal", "trap", ""],
+    &["signal", "list", ""],
+    &["signal", "show", ""],
+    &["sock", "connect", "tcp:localhost"],
+    &["sock", "connect", "udp"],
+    &["sock", "listen", "./s", "--type="],
+    &["sock", "listen", "./s", "--max="],
 ];
 
 #[test]
