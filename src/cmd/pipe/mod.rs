@@ -42,7 +42,8 @@ then the other side of the pipe is taken. What may not be seen, as of a command 
 
 The status is that of the last command, with --pipefail that of the first one in order that failed;
 a command that dies of SIGPIPE because its reader has left has not failed. SIGINT, SIGTERM and SIGHUP
-sent to ipcx are handed to every command. If ipcx itself is killed, they are sent SIGTERM.")]
+sent to ipcx are handed to every command and what it has started. If ipcx itself is killed by -9, the
+commands are sent SIGTERM.")]
 pub struct PipeArgs {
     /// Capacity of the pipes, one for all or one for each
     #[arg(long, value_name = "SIZE[,SIZE…]", value_delimiter = ',', value_parser = units::size, requires = "commands")]

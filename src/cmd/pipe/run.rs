@@ -210,13 +210,14 @@ impl<'a> Pipeline<'a> {
         Ok(false)
     }
 
-    /// Hands a signal that asks us to stop to every stage, unless the terminal has sent it to all of us.
+    /// Hands a signal that asks us to stop to every stage and what it has started, unless the terminal has
+    /// sent it to all of us.
     fn hand_on(&mut self, waiter: &Waiter) {
         while let Some((signal, from_terminal)) = waiter::take() {
             waiter.arm();
             self.signal = Some((signal, from_terminal));
             if !from_terminal {
-                self.running.iter().flatten().for_each(|stage| stage.signal(signal));
+                self.signal_all(&[signal]);
             }
         }
     }

@@ -26,22 +26,35 @@ fn a_pipe_is_listed_with_its_fill_and_the_processes_at_each_end() {
 #[test]
 fn several_processes_at_one_end_are_all_named() {
     let env = Env::new();
-    let mut shell = std::process::Command::new("sh");
-    shell.args(["-c", "sleep 1000 | cat & sleep 1000 | cat & echo ready; wait"]);
-    let mut running = Running::start(shell);
-    assert_eq!(running.line(), "ready");
-    let ends = || {
-        let document = env.json(["ls", "pipe", "--json"]);
-        let pipes = document["objects"].as_array().unwrap().clone();
-        let has = |pipe: &Value, name: &str, role: &str| {
-            let ends = pipe["processes"].as_array().unwrap();
-            ends.iter().any(|end| end["command"] == name && end["role"] == role)
-        };
-        pipes.iter().filter(|pipe| has(pipe, "sleep", "write") && has(pipe, "cat", "read")).count()
+    // Both shells keep their ends open beside the commands that they run.
+    let (writer, reader) = ("sleep 1000; :", "cat; :");
+    let mut pipeline = env.start(["pipe", "sh", "-c", writer, ":::", "sh", "-c", reader]);
+    let has = |pipe: &Value, name: &str, role: &str| {
+        let ends = pipe["processes"].as_array().unwrap();
+        ends.iter().any(|end| end["command"] == name && end["role"] == role)
     };
-    until("both pipelines to run", || ends() >= 2);
+    let complete = |pipe: &Value| {
+        pipe["readers"] == 2
+            && pipe["writers"] == 2
+            && [("sh", "write"), ("sleep", "write"), ("sh", "read"), ("cat", "read")]
+                .iter()
+                .all(|(name, role)| has(pipe, name, role))
+    };
+    until("all four of them", || {
+        let document = env.json(["ls", "pipe", "--json"]);
+        document["objects"].as_array().unwrap().iter().any(complete)
+    });
     let table = env.out(["ls", "pipe", "-o", "ref,processes"]);
     assert!(table.lines().any(|line| line.contains(",sleep,1w") && line.contains(",cat,0r")), "{table}");
+    // What the stages have started ends with them.
+    let document = env.json(["ls", "pipe", "--json"]);
+    let pipe = document["objects"].as_array().unwrap().iter().find(|pipe| complete(pipe)).unwrap().clone();
+    pipeline.signal(15);
+    pipeline.wait_end();
+    for end in pipe["processes"].as_array().unwrap() {
+        let place = format!("/proc/{}/cwd", end["pid"]);
+        until("all of them to be gone", || std::fs::read_link(&place).is_err());
+    }
 }
 
 #[test]
@@ -85,11 +98,9 @@ fn an_ordinary_user_sees_his_own_and_is_told_what_he_does_not() {
     let said = crate::kit::refusal(&mut env.ipcx_as_nobody(["show", &reference]), 3);
     assert!(said.contains("may look into"), "{said}");
 
-    let mut shell = std::process::Command::new("sh");
-    shell.uid(NOBODY).gid(NOBODY);
-    shell.args(["-c", "sleep 1000 | cat & echo ready; wait"]);
-    let mut running = Running::start(shell);
-    assert_eq!(running.line(), "ready");
+    let mut command = env.command(["pipe", "sleep", "1000", ":::", "cat"]);
+    command.uid(NOBODY).gid(NOBODY);
+    let _pipeline = Running::start(command);
     until("his own pipe", || {
         let output = env.ipcx_as_nobody(["ls", "pipe", "-o", "uid,bytes,processes", "--raw"]).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
