@@ -4,6 +4,7 @@ use super::{Found, Mechanism, Usage, devshm};
 use crate::error::{Error, Result};
 use crate::model::{Family, Field, Ident, Kind, Needs, Object, ObjectRef, Role, Seen, Value};
 use crate::proc::holders::{Descriptors, Fill, Holders, OpenFile, What};
+use crate::sys::pipe;
 use nix::errno::Errno;
 use std::sync::Arc;
 
@@ -18,6 +19,8 @@ pub(super) static FIELDS: &[Field] = &[
     Field::number(INODES, "inode", "inode number", Needs::SCAN, false),
     Field::number(STREAMS, "bytes", "bytes that wait to be read", Needs::STAT, true),
     Field::number(STREAMS, "capacity", "bytes that it holds (F_GETPIPE_SZ)", Needs::STAT, true),
+    Field::number(STREAMS, "slots", "pages that it holds, each of one write or more (pipe(7))", Needs::CONTENTS, false),
+    Field::number(STREAMS, "used_slots", "slots in use; it is full when all are", Needs::CONTENTS, false),
     Field::number(STREAMS, "readers", "processes that have it open to read", Needs::SCAN, true),
     Field::number(STREAMS, "writers", "processes that have it open to write", Needs::SCAN, true),
 ];
@@ -71,8 +74,23 @@ pub(super) fn stream(object: &mut Object, file: Option<&OpenFile>, descriptors: 
         Ok(fill) => Seen::Is(Value::Size(part(fill))),
         Err(reason) => Seen::Hidden(Box::new(reason)),
     };
+    if let (Some(file), Ok(fill), true) = (file, fill, needs.has(Needs::CONTENTS)) {
+        facts.push("slots", Value::Count(fill.capacity / pipe::page() as u64));
+        facts.set("used_slots", used_slots(file, fill));
+    }
     facts.set("bytes", size(|fill| fill.unread));
     facts.set("capacity", if fill == Ok(Fill::default()) { Seen::Absent } else { size(|fill| fill.capacity) });
+}
+
+/// How many slots are in use; only the end to read tells.
+fn used_slots(file: &OpenFile, fill: Fill) -> Seen<Value> {
+    let capacity = usize::try_from(fill.capacity).unwrap_or(usize::MAX);
+    let count = |reader| pipe::Slots::new()?.count(reader, capacity);
+    match file.reach(Role::reads).map(count) {
+        Ok(Ok(used)) => Seen::Is(Value::Count(used as u64)),
+        Ok(Err(errno)) => Seen::hidden("tee", errno as i32),
+        Err(reason) => Seen::Hidden(Box::new(reason)),
+    }
 }
 
 /// Who uses it, in words.

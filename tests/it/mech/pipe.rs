@@ -16,7 +16,12 @@ fn a_pipe_is_listed_with_its_fill_and_the_processes_at_each_end() {
     assert_eq!(reader["role"], "read");
     assert!(reader["started"].as_str().unwrap().starts_with("20"), "{reader}");
     assert_eq!(our_end(&pipe, "processes", &write)["role"], "write");
-    assert_eq!(env.json(["show", &reference, "--json"])["objects"][0]["bytes"], 5);
+    let shown = env.json(["show", &reference, "--json"])["objects"][0].clone();
+    assert_eq!((&shown["bytes"], &shown["slots"], &shown["used_slots"]), (&5.into(), &16.into(), &1.into()));
+    // Half full by its bytes, and no write of a page would fit: each of these takes a slot.
+    (0..16).for_each(|_| write.write_all(&[0; 2049]).unwrap());
+    let shown = env.json(["show", &reference, "--json"])["objects"][0].clone();
+    assert_eq!((&shown["bytes"], &shown["used_slots"]), (&(5 + 16 * 2049).into(), &16.into()));
     drop(write);
     until("the writer to be gone", || listed(&env, "pipe", &reference)["writers"] == 0);
     drop(read);
