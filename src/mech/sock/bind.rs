@@ -1,6 +1,7 @@
 //! Sockets that others come to, and the socket files that belong to them.
 
-use super::sys::{self, Credentials, Name};
+use super::name::Name;
+use super::sys::{self, Credentials};
 use super::{name, stopped};
 use crate::error::{Error, Result};
 use crate::exit::Status;

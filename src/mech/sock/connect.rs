@@ -1,7 +1,8 @@
 //! Connecting to an address, and why that fails.
 
 use super::bind::{is_socket, probe, what};
-use super::sys::{self, Name};
+use super::name::Name;
+use super::sys;
 use super::{name, stopped};
 use crate::error::{Error, Result, describe};
 use crate::exit::Status;

@@ -2,7 +2,7 @@
 
 use super::bind;
 use super::diag::{self, Record, State};
-use super::sys::{LONGEST_NAME, Name};
+use super::name::{LONGEST_NAME, Name};
 use crate::error::{Error, Result};
 use crate::exit::Status;
 use crate::mech::{Found, Mechanism, Usage, devshm, opened, sysv};

@@ -1,10 +1,14 @@
 //! From an address as users write it to the names that the kernel takes, and back.
 
-use super::sys::{self, LONGEST_NAME, LookUp, Meaning, Name};
+mod sys;
+
+pub(super) use sys::{LONGEST_NAME, Name};
+
 use crate::error::{Error, Result};
 use crate::exit::Status;
 use crate::model::{Address, Endpoint, SockType, Text};
 use nix::errno::Errno;
+use sys::{LookUp, Meaning};
 
 /// The names of an address, in the order in which they are to be tried; at least one. `passive` is for a
 /// socket that others come to.
