@@ -11,8 +11,8 @@ use std::mem::ManuallyDrop;
 ///
 /// `ipcx NOUN VERB REF` works on one mechanism, `ipcx VERB` across all of them. A reference is an
 /// identifier (65536), a key (0x4d2, key/1234, ftok/PATH), a POSIX name (/name) or, for shared
-/// memory, a path with another slash (./file); across mechanisms its kind stands in front:
-/// msgq/0x4d2, shm//frames, sem/3.
+/// memory, FIFOs and sockets, a path with another slash (./file), or @name for an abstract socket;
+/// across mechanisms its kind stands in front: msgq/0x4d2, shm//frames, fifo/./jobs, sock/@svc.
 #[derive(Parser, Debug)]
 #[command(
     name = "ipcx",

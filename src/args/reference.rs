@@ -4,6 +4,7 @@ use super::live::live;
 use crate::model::{Ident, Kind, Naming, ObjectRef, Text};
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
+use std::fmt::Debug;
 use std::os::unix::ffi::OsStrExt as _;
 
 const FORMS: &str = "a reference is an identifier (65536), a key (0x4d2, key/1234, ftok/PATH), a POSIX name (/name)";
@@ -27,7 +28,14 @@ pub fn parse(text: &[u8], noun: Option<Kind>) -> Result<ObjectRef, String> {
                 return Err(format!("there is no kind `{}`; kinds are {}", word.escaped(), kinds.join(", ")));
             }
             let shown = shown.escaped();
-            Err(format!("`{shown}` does not say its kind; write it in front: shm/{shown}, msgq/{shown} or sem/{shown}"))
+            let kinds: &[&str] = match text {
+                [b'@', ..] => &["sock"],
+                [b'/', name @ ..] if !name.contains(&b'/') => &["shm", "msgq", "sem"],
+                _ if text.contains(&b'/') => &["fifo", "sock", "shm"],
+                _ => &["shm", "msgq", "sem"],
+            };
+            let written: Vec<String> = kinds.iter().map(|kind| format!("{kind}/{shown}")).collect();
+            Err(format!("`{shown}` does not say its kind; write it in front: {}", written.join(" or ")))
         }
         (None, Some((kind, rest))) => ident(rest, kind).map(|id| ObjectRef { kind, id }),
         (Some(noun), Some((kind, rest))) if kind == noun => match ident(rest, noun) {
@@ -173,7 +181,9 @@ pub fn parser(noun: Option<Kind>) -> impl TypedValueParser<Value = ObjectRef> {
 }
 
 /// One or more references.
-pub trait Refs: Args {
+pub trait Refs: Args + Debug + Clone {
+    /// The noun that they stand under, if it is one.
+    const KIND: Option<Kind>;
     fn list(&self) -> &[ObjectRef];
 }
 
@@ -192,6 +202,8 @@ macro_rules! references {
         }
 
         impl Refs for $many {
+            const KIND: Option<Kind> = $kind;
+
             fn list(&self) -> &[ObjectRef] {
                 &self.references
             }

@@ -1,14 +1,15 @@
 //! `ipcx ls`: what is there.
 
 use super::{Context, Outcome, usage};
-use crate::args::ListArgs;
 use crate::args::listing::kinds;
+use crate::args::{ListArgs, Refs};
 use crate::exit::Status;
 use crate::inventory::{self, columns};
 use crate::model::{Align, Field, Gap, Kind, Needs, Seen, Value};
 use crate::render::{self, Document, Layout};
 use clap::Args;
 use nix::errno::Errno;
+use std::marker::PhantomData;
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -36,21 +37,32 @@ pub struct LsArgs {
     list: ListArgs,
 }
 
-#[derive(Args, Debug)]
-#[command(after_help = "\
+/// The help of a noun.
+fn kind_help(noun: Option<Kind>) -> &'static str {
+    noun.and_then(super::nouns::of).map_or(KIND_HELP, |texts| texts.ls)
+}
+
+const KIND_HELP: &str = "\
 Examples:
   ipcx shm ls --mine --sort size
   ipcx msgq ls --json
   ipcx sem ls -o help       the columns there are
 
-`ipcx ls --help` tells more.")]
-pub struct KindLsArgs {
+`ipcx ls --help` tells more.";
+
+#[derive(Args, Debug)]
+#[command(after_help = kind_help(R::KIND))]
+pub struct KindLsArgs<R: Refs> {
     #[command(flatten)]
     list: ListArgs,
+
+    /// What else stands under the noun.
+    #[arg(skip)]
+    noun: PhantomData<R>,
 }
 
 /// `ls` under a noun.
-pub fn run_kind(kind: Kind, args: &KindLsArgs, ctx: &mut Context) -> Outcome {
+pub fn run_kind<R: Refs>(kind: Kind, args: &KindLsArgs<R>, ctx: &mut Context) -> Outcome {
     list(&[kind], &args.list, ctx)
 }
 

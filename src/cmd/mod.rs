@@ -9,6 +9,7 @@ pub mod limits;
 pub mod ls;
 pub mod man;
 pub mod msgq;
+mod nouns;
 mod payload;
 pub mod pipe;
 pub mod rm;

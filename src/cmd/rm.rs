@@ -6,12 +6,16 @@ use crate::error::{Doing as _, Error};
 use crate::exit::Status;
 use crate::inventory::{self, Holders};
 use crate::mech::{self, Usage};
-use crate::model::{Needs, ObjectRef, Seen};
+use crate::model::{Kind, Needs, ObjectRef, Seen};
 use clap::Args;
 use nix::errno::Errno;
 
-#[derive(Args, Debug)]
-#[command(after_help = "\
+/// The general help, or that of a noun to which it does not apply.
+fn help(noun: Option<Kind>) -> &'static str {
+    noun.and_then(super::nouns::of).map_or(HELP, |texts| texts.rm)
+}
+
+const HELP: &str = "\
 Examples:
   ipcx rm msgq/65536 shm//frames
   ipcx rm --force shm/0x4d2
@@ -20,7 +24,10 @@ Examples:
 An attached segment, a POSIX object that a process has open and a set that processes
 wait on are in use and refused without --force. Removal itself differs: a System V
 queue or set is gone at once and its waiters fail with EIDRM; a segment and a POSIX
-object lose their name at once and their memory when the last user lets go.")]
+object lose their name at once and their memory when the last user lets go.";
+
+#[derive(Args, Debug)]
+#[command(after_help = help(R::KIND))]
 pub struct RmArgs<R: Refs> {
     #[command(flatten)]
     refs: R,
@@ -57,7 +64,9 @@ pub fn run<R: Refs>(args: &RmArgs<R>, ctx: &mut Context) -> Outcome {
 fn remove(reference: &ObjectRef, force: bool, holders: &Holders) -> crate::error::Result<String> {
     let object = inventory::find_with(reference, Needs::SCAN, holders)?;
     let mechanism = mech::of(reference);
-    if !force && let Seen::Is(Usage::Somebody(how)) = mechanism.usage(&object, holders) {
+    mechanism.can_remove(&object)?;
+    let usage = if force { Seen::Skipped } else { mechanism.usage(&object, holders) };
+    if let Seen::Is(Usage::Somebody(how)) = usage {
         return Err(Error::new("", Errno::EBUSY, reference)
             .because(format!("it is in use: {how}"))
             .hinting("`ipcx show` tells more; --force removes it all the same"));
@@ -70,6 +79,10 @@ fn remove(reference: &ObjectRef, force: bool, holders: &Holders) -> crate::error
     }
     if let Some(more) = more {
         said.push_str(&format!("; {more}"));
+    }
+    if let Seen::Hidden(reason) = usage {
+        let errno = Errno::from_raw(reason.errno);
+        said.push_str(&format!("; whether it was in use could not be seen ({}: {errno:?})", reason.call));
     }
     Ok(said)
 }

@@ -6,12 +6,16 @@ use crate::args::Refs;
 use crate::error::Doing as _;
 use crate::exit::Status;
 use crate::inventory::{self, Holders, columns};
-use crate::model::Needs;
+use crate::model::{Kind, Needs};
 use crate::render::{self, Document, Layout, Style, TimeFormat};
 use clap::Args;
 
-#[derive(Args, Debug)]
-#[command(after_help = "\
+/// The general help, or that of a noun to which it does not apply.
+fn help(noun: Option<Kind>) -> &'static str {
+    noun.and_then(super::nouns::of).map_or(HELP, |texts| texts.show)
+}
+
+const HELP: &str = "\
 Examples:
   ipcx show msgq/65536 shm//frames
   ipcx show --json sem/0 | jq '.objects[0].semaphores'
@@ -20,7 +24,10 @@ Examples:
 
 A recorded process is `same` (it has run since before it was recorded), `probable`
 (so it seems, but the time of the record may have moved since), `reused` (another
-process has the pid now), `gone`, or `unknown` (it is in another pid namespace).")]
+process has the pid now), `gone`, or `unknown` (it is in another pid namespace).";
+
+#[derive(Args, Debug)]
+#[command(after_help = help(R::KIND))]
 pub struct ShowArgs<R: Refs> {
     #[command(flatten)]
     refs: R,
@@ -29,7 +36,7 @@ pub struct ShowArgs<R: Refs> {
     ///
     /// It is the only way to look inside one, and it becomes the last attach and detach in every
     /// later look: who used it last is then no longer known.
-    #[arg(long)]
+    #[arg(long, hide = R::KIND.is_some_and(|kind| kind != Kind::Shm))]
     attach: bool,
 
     /// One JSON document

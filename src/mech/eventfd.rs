@@ -14,9 +14,9 @@ pub(super) static FIELDS: &[Field] = &[
     Field::word(KINDS, "semaphore", "whether a read takes one instead of all (EFD_SEMAPHORE)", Needs::SCAN, true),
 ];
 
-fn object(file: &OpenFile, _: &Descriptors, _: Needs) -> Object {
+fn object(file: &OpenFile, descriptors: &Descriptors, _: Needs) -> Object {
     let reference = ObjectRef { kind: Kind::Eventfd, id: Ident::Inode(file.id.ino) };
-    let mut object = opened::object(reference, Family::Anonymous, file);
+    let mut object = opened::object(reference, Family::Anonymous, file, descriptors);
     // Owner and mode are those of the inode that all of them share.
     (object.uid, object.gid, object.mode) = (Seen::Absent, Seen::Absent, Seen::Absent);
     let counter = file.counter.unwrap_or_default();

@@ -14,9 +14,9 @@ pub(super) static FIELDS: &[Field] = &[
     Field::number(KINDS, "rss", "bytes of it in memory or in swap", Needs::SCAN, true),
 ];
 
-fn object(file: &OpenFile, _: &Descriptors, _: Needs) -> Object {
+fn object(file: &OpenFile, descriptors: &Descriptors, _: Needs) -> Object {
     let reference = ObjectRef { kind: Kind::Memfd, id: Ident::Inode(file.id.ino) };
-    let mut object = opened::object(reference, Family::Anonymous, file);
+    let mut object = opened::object(reference, Family::Anonymous, file, descriptors);
     let size = |n: i64| Value::Size(u64::try_from(n).unwrap_or(0));
     object.facts.push("inode", Value::Count(file.id.ino));
     object.facts.push("label", Value::Text(label(file.label.raw())));

@@ -81,11 +81,12 @@ pub trait Mechanism: Sync {
     }
     /// Who uses the object now; processes are looked at only where nothing else tells.
     fn usage(&self, object: &Object, holders: &Holders) -> Seen<Usage>;
-    /// Removes an object if it still is the one described. What is lost with it is said.
-    fn remove(&self, object: &Object) -> Result<Option<String>> {
-        let cause = "it has no name to remove; it ends with the last process that has it open";
-        Err(unsupported(&object.reference, cause, "`ipcx show` names those processes"))
+    /// Says why such an object can never be removed, if it cannot.
+    fn can_remove(&self, _object: &Object) -> Result<()> {
+        Ok(())
     }
+    /// Removes an object if it still is the one described. What is lost with it is said.
+    fn remove(&self, object: &Object) -> Result<Option<String>>;
     /// Changes the live object.
     fn set(&self, object: &Object, _change: &Change) -> Result<()> {
         Err(unsupported(&object.reference, "it has nothing that could be changed from outside", ""))

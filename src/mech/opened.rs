@@ -32,17 +32,27 @@ pub(super) static PROCESSES: &[Field] = &[
 ];
 
 /// An object of a kind that only descriptors lead to.
-pub(super) fn object(reference: ObjectRef, family: Family, file: &OpenFile) -> Object {
+pub(super) fn object(reference: ObjectRef, family: Family, file: &OpenFile, descriptors: &Descriptors) -> Object {
     debug_assert!(ALL.contains(&reference.kind));
     let mut object = devshm::object(reference, family, &file.stat);
-    ends(&mut object, "processes", Some(file));
+    ends(&mut object, "processes", Some(file), descriptors);
     object
 }
 
-/// Records who has a file open, as this fact.
-pub(super) fn ends(object: &mut Object, key: &'static str, file: Option<&OpenFile>) {
+/// Records who has a file open, as this fact. Where nobody is seen, and there are processes that we may not
+/// look into, it is not known.
+pub(super) fn ends(object: &mut Object, key: &'static str, file: Option<&OpenFile>, descriptors: &Descriptors) {
     let ends = file.map_or(&[][..], |file| &file.ends);
-    object.facts.set(key, Seen::Is(Value::List(ends.iter().map(|end| Value::End(Arc::clone(end))).collect())));
+    let list = || Value::List(ends.iter().map(|end| Value::End(Arc::clone(end))).collect());
+    object.facts.set(key, unless_hidden(ends.is_empty(), descriptors, list));
+}
+
+/// A fact that is only known to be nothing if all processes could be looked into.
+pub(super) fn unless_hidden(nothing: bool, descriptors: &Descriptors, value: impl FnOnce() -> Value) -> Seen<Value> {
+    match descriptors.gaps.first() {
+        Some(gap) if nothing => Seen::Hidden(Box::new(gap.reason)),
+        _ => Seen::Is(value()),
+    }
 }
 
 /// Records the ends and the fill of a pipe or FIFO. Where nobody is seen to have it open, and there are
@@ -50,14 +60,11 @@ pub(super) fn ends(object: &mut Object, key: &'static str, file: Option<&OpenFil
 pub(super) fn stream(object: &mut Object, file: Option<&OpenFile>, descriptors: &Descriptors, needs: Needs) {
     let facts = &mut object.facts;
     let unknown = descriptors.gaps.first().filter(|_| file.is_none()).map(|gap| gap.reason);
-    let count = |wanted: fn(Role) -> bool| match unknown {
-        Some(reason) => Seen::Hidden(Box::new(reason)),
-        None => {
-            let ends = file.map_or(&[][..], |file| &file.ends);
-            let mut pids: Vec<i32> = ends.iter().filter(|end| wanted(end.role)).map(|end| end.pid).collect();
-            pids.dedup();
-            Seen::Is(Value::Count(pids.len() as u64))
-        }
+    let ends = file.map_or(&[][..], |file| &file.ends);
+    let count = |wanted: fn(Role) -> bool| {
+        let mut pids: Vec<i32> = ends.iter().filter(|end| wanted(end.role)).map(|end| end.pid).collect();
+        pids.dedup();
+        unless_hidden(pids.is_empty(), descriptors, || Value::Count(pids.len() as u64))
     };
     facts.set("readers", count(Role::reads));
     facts.set("writers", count(Role::writes));
@@ -94,8 +101,13 @@ fn used_slots(file: &OpenFile, fill: Fill) -> Seen<Value> {
 }
 
 /// Who uses it, in words.
-pub(super) fn usage(file: Option<&OpenFile>) -> Seen<Usage> {
-    let Some(end) = file.and_then(|file| file.ends.first()) else { return Seen::Is(Usage::Nobody) };
+pub(super) fn usage(file: Option<&OpenFile>, descriptors: &Descriptors) -> Seen<Usage> {
+    let Some(end) = file.and_then(|file| file.ends.first()) else {
+        return match descriptors.gaps.first() {
+            Some(gap) => Seen::Hidden(Box::new(gap.reason)),
+            None => Seen::Is(Usage::Nobody),
+        };
+    };
     let others = file.map_or(0, |file| {
         let mut pids: Vec<i32> = file.ends.iter().map(|end| end.pid).collect();
         pids.dedup();
@@ -107,6 +119,12 @@ pub(super) fn usage(file: Option<&OpenFile>) -> Seen<Usage> {
         1 => format!("{first}, and another one"),
         n => format!("{first}, and {n} others"),
     }))
+}
+
+/// The error of removing what has no name.
+pub(super) fn nameless(reference: &ObjectRef) -> Error {
+    let cause = "it has no name to remove; it ends with the last process that has it open";
+    super::unsupported(reference, cause, "`ipcx show` names those processes")
 }
 
 /// A kind whose objects have no names: only descriptors lead to them.
@@ -146,7 +164,15 @@ impl Mechanism for Unnamed {
         })
     }
 
+    fn can_remove(&self, object: &Object) -> Result<()> {
+        Err(nameless(&object.reference))
+    }
+
+    fn remove(&self, object: &Object) -> Result<Option<String>> {
+        Err(nameless(&object.reference))
+    }
+
     fn usage(&self, object: &Object, holders: &Holders) -> Seen<Usage> {
-        usage(holders.descriptors().numbered(self.what, object.number_of_its_own()))
+        usage(holders.descriptors().numbered(self.what, object.number_of_its_own()), holders.descriptors())
     }
 }

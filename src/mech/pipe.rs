@@ -9,7 +9,7 @@ pub(super) static PIPE: Unnamed = Unnamed { kind: Kind::Pipe, what: What::Pipe, 
 
 fn object(file: &OpenFile, descriptors: &Descriptors, needs: Needs) -> Object {
     let reference = ObjectRef { kind: Kind::Pipe, id: Ident::Inode(file.id.ino) };
-    let mut object = opened::object(reference, Family::Anonymous, file);
+    let mut object = opened::object(reference, Family::Anonymous, file, descriptors);
     object.facts.push("inode", Value::Count(file.id.ino));
     opened::stream(&mut object, Some(file), descriptors, needs);
     object

@@ -56,11 +56,6 @@ impl Role {
     pub fn writes(self) -> bool {
         matches!(self, Role::Write | Role::Both)
     }
-
-    /// Whether it has the object open already.
-    pub fn is_open(self) -> bool {
-        self.reads() || self.writes()
-    }
 }
 
 impl End {

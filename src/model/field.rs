@@ -137,8 +137,16 @@ pub static IDENTITY: &[Field] = &[
         needs: Needs::NAMES,
         ..identity("group", "group name of the owner", false, |o, _| o.group.clone().map(Value::Text))
     },
-    identity("mode", "permission bits", true, |o, _| o.mode.clone().map(Value::Mode)),
+    Field { kinds: WITH_MODE, ..identity("mode", "permission bits", true, mode) },
+    identity("mode", "permission bits", false, mode),
 ];
+
+/// Of the others the mode is always the same, or that of a file.
+const WITH_MODE: &[Kind] = &[Kind::Shm, Kind::Msgq, Kind::Sem, Kind::Fifo];
+
+fn mode(object: &Object, _: &'static str) -> Seen<Value> {
+    object.mode.clone().map(Value::Mode)
+}
 
 fn key(object: &Object, _: &'static str) -> Seen<Value> {
     object.key.clone().map(Value::Key)

@@ -7,7 +7,7 @@
 
 use super::cell::{Style, TimeFormat, raw_cell};
 use crate::model::{Align, Field, Seen, Value};
-use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Row, Table, presets};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Row, Table, Width, presets};
 use owo_colors::OwoColorize as _;
 use std::io::{self, Write};
 use unicode_width::UnicodeWidthStr as _;
@@ -15,6 +15,8 @@ use unicode_width::UnicodeWidthStr as _;
 /// More rows than this are not laid out to fit.
 const FITTED_ROWS: usize = 1000;
 const GAP: &str = "  ";
+/// References are not cut to less than this part of the width.
+const REFERENCE_SHARE: u16 = 4;
 
 /// How a table is laid out.
 #[derive(Clone, Copy, Debug)]
@@ -56,8 +58,12 @@ fn fitted<T>(
     }
     // Only text that others chose, and help, gives way; half a number or half a setting is none.
     let mut gives_way: Vec<bool> = fields.iter().map(|field| field.key == "help").collect();
+    let mut longest = vec![0; fields.len()];
     for row in rows {
         let values: Vec<Seen<Value>> = fields.iter().map(|field| field.value(row)).collect();
+        for (longest, value) in longest.iter_mut().zip(&values) {
+            *longest = style.text(value).width().max(*longest);
+        }
         for (gives, value) in gives_way.iter_mut().zip(&values) {
             *gives |= matches!(value, Seen::Is(Value::Text(_) | Value::List(_) | Value::Record(_)));
         }
@@ -74,6 +80,10 @@ fn fitted<T>(
         }
         if !gives_way[at] {
             column.set_constraint(ColumnConstraint::ContentWidth);
+        } else if field.key == "ref" {
+            // Without its reference a row is of no use, so it gives way last.
+            let least = u16::try_from(longest[at]).unwrap_or(u16::MAX).min(width / REFERENCE_SHARE) + 2;
+            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(least)));
         }
     }
     let text = table.to_string();

@@ -93,6 +93,12 @@ pub fn copies(fd: impl AsFd) -> bool {
     matches!(kind, Ok(SFlag::S_IFREG | SFlag::S_IFCHR | SFlag::S_IFBLK))
 }
 
+/// Whether a descriptor is that of a socket.
+pub fn is_socket(fd: impl AsFd) -> bool {
+    let kind = fstat(&fd).map(|stat| SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT);
+    matches!(kind, Ok(SFlag::S_IFSOCK))
+}
+
 /// How many bytes are left to read of a regular file; `None` for anything else.
 pub fn left(fd: impl AsFd) -> Option<u64> {
     let fd = fd.as_fd();

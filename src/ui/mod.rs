@@ -104,6 +104,11 @@ impl Ui {
         }
     }
 
+    /// Whether somebody follows what is done: on a terminal, or with `--verbose`.
+    pub fn watched(&self) -> bool {
+        self.verbose || io::stderr().is_terminal()
+    }
+
     /// Something that only `--verbose` shows.
     pub fn detail(&self, text: impl fmt::Display) {
         if self.verbose {
@@ -192,7 +197,11 @@ impl Ui {
             }
         }
         let failure = error.downcast_ref::<Error>();
-        let status = failure.map_or(Status::Failed, |failure| match (failure.errno, waiter::caught()) {
+        let without = stdout_failure(error).map_or(Status::Failed, |StdoutFailed(errno)| match errno {
+            Errno::ETIMEDOUT => Status::TimedOut,
+            _ => Status::Failed,
+        });
+        let status = failure.map_or(without, |failure| match (failure.errno, waiter::caught()) {
             (Errno::EINTR, Some(signal)) => Status::Signal(signal),
             _ => failure.status,
         });

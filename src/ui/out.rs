@@ -1,7 +1,8 @@
 //! Standard output: buffered for listings, unbuffered for payload, and no failure is lost.
 
 use crate::error::StdoutFailed;
-use crate::sys::{stdio, waiter};
+use crate::sys::stdio;
+use crate::sys::waiter::{self, Stop, Waiter};
 use nix::errno::Errno;
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -29,6 +30,27 @@ impl Out {
     pub fn stream(&mut self) -> Result<BorrowedFd<'static>, StdoutFailed> {
         self.flush_buffer()?;
         if stdio::was_closed(1) { Err(StdoutFailed(Errno::EBADF)) } else { Ok(stdio::stdout()) }
+    }
+
+    /// The same within the time that a verb has: a reader that reads no more must not hold it for ever.
+    /// ETIMEDOUT at the deadline.
+    pub fn payload_within(&mut self, bytes: &[u8], waiter: &Waiter) -> Result<(), (usize, StdoutFailed)> {
+        self.flush_buffer().map_err(|error| (0, error))?;
+        if stdio::was_closed(1) {
+            return Err((0, StdoutFailed(Errno::EBADF)));
+        }
+        let mut done = 0;
+        while done < bytes.len() {
+            let written = waiter.run(|| nix::unistd::write(stdio::stdout(), &bytes[done..]));
+            match written {
+                Ok(written) => done += written,
+                Err(Stop::Errno(Errno::EAGAIN)) => drop(waiter.run(|| stdio::wait_writable(stdio::stdout()))),
+                Err(Stop::Errno(errno)) => return Err((done, StdoutFailed(errno))),
+                Err(Stop::TimedOut) => return Err((done, StdoutFailed(Errno::ETIMEDOUT))),
+                Err(Stop::Signal(_)) => return Err((done, StdoutFailed(Errno::EINTR))),
+            }
+        }
+        Ok(())
     }
 
     /// Prepares for many bytes.

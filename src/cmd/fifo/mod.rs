@@ -21,7 +21,8 @@ use std::path::Path;
     after_help = "\
 Examples:
   ipcx mkfifo ./jobs
-  ipcx fifo send ./jobs 'first job' 'second job' --timeout 10s &
+  exec 3<>./jobs                 the script keeps it open, so that jobs wait in it
+  ipcx fifo send ./jobs 'first job' 'second job'
   ipcx fifo recv ./jobs -n 1
   ipcx fifo show ./jobs          who reads, who writes, who is stuck in open
   ipcx fifo rm ./jobs"
@@ -36,7 +37,7 @@ pub enum FifoCommand {
     /// Look at what waits in a FIFO, taking nothing
     Peek(peek::PeekArgs),
     /// List FIFOs that processes have open or wait to open
-    Ls(ls::KindLsArgs),
+    Ls(ls::KindLsArgs<FifoRefs>),
     /// Show everything known of a FIFO
     Show(show::ShowArgs<FifoRefs>),
     /// Remove FIFOs

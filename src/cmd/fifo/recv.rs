@@ -3,9 +3,11 @@
 use super::path;
 use crate::args::{FifoRef, WaitArgs, units};
 use crate::cmd::{Context, Outcome};
-use crate::error::{Doing as _, Error};
+use crate::error::{Doing as _, Error, ResultLost};
 use crate::exit::Status;
 use crate::mech::fifo::{self, Lines, Taken};
+use crate::model::Escaped;
+use crate::render::text::count;
 use crate::sys::buffer::Buffer;
 use crate::sys::stdio;
 use crate::sys::waiter::{self, Stop, Waiter};
@@ -22,11 +24,13 @@ const CHUNK: usize = 1 << 16;
 Examples:
   ipcx fifo recv ./jobs                    to the end: until all writers have closed it
   ipcx fifo recv ./jobs --timeout 5s       waits in open for a writer, but not for ever
-  job=$(ipcx fifo recv ./jobs -n 1)        one line; the next stay for the next receiver
+  exec 3<>./jobs; ipcx fifo recv ./jobs -n 1     one line; the next stay for the next receiver
   ipcx fifo recv ./log --follow            however many writers come and go
 
 Several receivers with --lines or -n share a FIFO: each line goes to one of them, whole.
-If the writers close it before -n lines came, the status is 1.")]
+What stays in it is there as long as some process has it open: a script keeps it with
+`exec 3<>./jobs`. If the writers close it before -n lines came, the status is 1. --nowait
+does not open it unless it sees a process that writes to it.")]
 pub struct RecvArgs {
     #[command(flatten)]
     target: FifoRef,
@@ -70,7 +74,7 @@ fn lines(args: &RecvArgs, fd: OwnedFd, waiter: &Waiter, ctx: &mut Context) -> Ou
         taken.clear();
         let result = source.take(left, &mut taken, waiter);
         if !taken.is_empty() {
-            ctx.ui.out.payload(&taken).map_err(|(_, failed)| failed)?;
+            write(&taken, waiter, ctx)?;
         }
         match result {
             Ok(Taken::Lines(lines)) => left -= lines.min(left),
@@ -94,7 +98,21 @@ fn lines(args: &RecvArgs, fd: OwnedFd, waiter: &Waiter, ctx: &mut Context) -> Ou
             }
         }
     }
+    if let Ok(left @ 1..) = source.left_behind() {
+        let left = count(left as u64, "byte", "bytes");
+        ctx.ui.warn(format_args!("{left} behind it will be lost: no process that writes has it open any more"));
+    }
     Ok(Status::Done)
+}
+
+/// Writes what was taken, which nobody can get again: what does not go out is said, and shown.
+fn write(taken: &[u8], waiter: &Waiter, ctx: &mut Context) -> anyhow::Result<()> {
+    let Err((written, failed)) = ctx.ui.out.payload_within(taken, waiter) else { return Ok(()) };
+    ctx.ui.warn("lines were taken and could not be written; here they are, escaped:");
+    for line in taken[written..].split_inclusive(|byte| *byte == b'\n') {
+        ctx.ui.last_line(format_args!("{}", Escaped(line.strip_suffix(b"\n").unwrap_or(line))));
+    }
+    Err(anyhow::Error::from(failed).context(ResultLost))
 }
 
 /// Copies bytes as they come.
@@ -119,7 +137,7 @@ fn bytes(args: &RecvArgs, mut fd: OwnedFd, waiter: &Waiter, ctx: &mut Context) -
             Ok(0) => return Ok(Status::Done),
             Ok(got) => {
                 any = true;
-                ctx.ui.out.payload(&buffer[..got]).map_err(|(_, failed)| failed)?;
+                ctx.ui.out.payload_within(&buffer[..got], waiter).map_err(|(_, failed)| failed)?;
             }
             // All there is now has been taken.
             Err(Stop::Errno(Errno::EAGAIN)) if any => return Ok(Status::Done),

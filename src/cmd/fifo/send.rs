@@ -31,7 +31,8 @@ Examples:
 
 It waits in open until somebody reads. Each MESSAGE is a line; standard input is copied as it
 is. Of several senders no line is torn, as long as it has at most 4096 bytes with its newline
-(PIPE_BUF): whole lines go in at once. --timeout bounds all of it, the open too.")]
+(PIPE_BUF): whole lines go in at once. --timeout bounds all of it, the open too. It is done
+when all is in the FIFO: whether somebody takes it out, it does not know.")]
 pub struct SendArgs {
     #[command(flatten)]
     target: FifoRef,
@@ -47,7 +48,12 @@ pub struct SendArgs {
 pub fn run(args: &SendArgs, ctx: &mut Context) -> Outcome {
     let reference = &args.target.reference;
     let waiter = Waiter::new(args.wait.wait());
-    let fd = fifo::open_writer(path(reference), &waiter).doing(ACT)?;
+    let fd = fifo::open_writer(path(reference), &waiter, || {
+        if ctx.ui.watched() {
+            ctx.ui.note(format_args!("waiting for a reader of {reference}"));
+        }
+    });
+    let fd = fd.doing(ACT)?;
     let mut sender = Sender { fd, reference, waiter: &waiter, ui: &ctx.ui, lines: 0, bytes: 0, warned: false };
     let result = if args.messages.is_empty() { stream(&mut sender) } else { lines(&mut sender, &args.messages) };
     let (lines, bytes) = (sender.lines, sender.bytes);

@@ -35,7 +35,7 @@ pub enum MsgqCommand {
     /// Change mode, owner or capacity of a queue
     Set(set::SetArgs),
     /// List queues
-    Ls(ls::KindLsArgs),
+    Ls(ls::KindLsArgs<MsgqRefs>),
     /// Show everything known of a queue
     Show(show::ShowArgs<MsgqRefs>),
     /// Remove queues

@@ -25,7 +25,9 @@ use std::time::Duration;
 const JOINT: &str = ":::";
 
 #[derive(Args, Debug)]
-#[command(after_help = "\
+#[command(
+    override_usage = "ipcx pipe [OPTIONS] CMD... ::: CMD... [::: CMD...]\n       ipcx pipe [OPTIONS] <IN >OUT",
+    after_help = "\
 Examples:
   ipcx pipe --report zcat log.gz ::: grep error ::: sort
   ipcx pipe --capacity 1M,64K tar c . ::: zstd ::: dd of=backup.zst
@@ -33,17 +35,20 @@ Examples:
   ipcx pipe <disk.img >copy.img             no command: a relay that shows its progress
   tar c . | ipcx pipe --rate 10M | ssh host tar x
 
-The commands are joined by pipes of the kernel with nothing in between. The meter and the report
-look at them from outside: a stage is starved while it sleeps in a read of its input, blocked while
-it sleeps in a write to its output; the shares are sampled every 20 ms. Bytes are those that the
-kernel counts for a process and the children it waited for. Those moved by splice(2) are not counted;
-then the other side of the pipe is taken. What may not be seen, as of a command that runs setuid, is
+The commands are joined by pipes of the kernel with nothing in between. The meter and the
+report look at them from outside: a stage is starved while it sleeps in a read of its
+input, blocked while it sleeps in a write to its output; the shares are sampled every
+20 ms. Bytes are those that the kernel counts for a process and the children it waited
+for, in all of its files: at most so many went through the pipe, and the first stage
+has read its own program, too. Those moved by splice(2) are not counted; then the other
+side of the pipe is taken. What may not be seen, as of a command that runs setuid, is
 `?`, in JSON null.
 
-The status is that of the last command, with --pipefail that of the first one in order that failed;
-a command that dies of SIGPIPE because its reader has left has not failed. SIGINT, SIGTERM and SIGHUP
-sent to ipcx are handed to every command and what it has started. If ipcx itself is killed by -9, the
-commands are sent SIGTERM.")]
+The status is that of the last command, with --pipefail that of the first one in order
+that failed; a command that dies of SIGPIPE because its reader has left has not failed.
+SIGINT, SIGTERM and SIGHUP sent to ipcx are handed to every command and what it has
+started. If ipcx itself is killed by -9, the commands are sent SIGTERM."
+)]
 pub struct PipeArgs {
     /// Capacity of the pipes, one for all or one for each
     #[arg(long, value_name = "SIZE[,SIZE…]", value_delimiter = ',', value_parser = units::size, requires = "commands")]

@@ -42,6 +42,7 @@ pub fn run(args: &PipeArgs, report: Report, ctx: &mut Context) -> Outcome {
     ctx.ui.out.widen();
     let mut relay = Relay {
         done: 0,
+        dropped: 0,
         size: args.size.or_else(|| file::left(stdio::stdin())),
         started: Instant::now(),
         painted: Instant::now(),
@@ -53,7 +54,14 @@ pub fn run(args: &PipeArgs, report: Report, ctx: &mut Context) -> Outcome {
         waiter,
     };
     let ended = relay.flow();
-    relay.meter = None;
+    if relay.meter.take().is_some() {
+        // What was shown last stays, as a record.
+        ctx.ui.note(format_args!("{}", relay.line().trim_end()));
+    }
+    if relay.dropped > 0 {
+        let dropped = count(relay.dropped as u64, "byte", "bytes");
+        ctx.ui.warn(format_args!("{dropped} had been read and could not be written any more"));
+    }
     if report.wanted {
         let text = relay.report(report.json);
         let status = *ended.as_ref().unwrap_or(&Status::Failed);
@@ -65,6 +73,8 @@ pub fn run(args: &PipeArgs, report: Report, ctx: &mut Context) -> Outcome {
 
 struct Relay {
     done: u64,
+    /// How many bytes were read and could not be written before it had to end.
+    dropped: usize,
     /// How many bytes there will be.
     size: Option<u64>,
     started: Instant,
@@ -108,7 +118,7 @@ impl Relay {
             match self.step() {
                 // A signal may have ended the input as well; then it is no end.
                 Ok(0) if waiter::caught().is_none() => return Ok(Status::Done),
-                Ok(moved) => self.done += moved as u64,
+                Ok(_) => {}
                 Err(Failure::Stdout(errno)) => return Err(StdoutFailed(errno).into()),
                 Err(Failure::Stop(Stop::TimedOut)) => return Ok(Status::TimedOut),
                 Err(Failure::Stop(Stop::Signal(signal))) => {
@@ -141,9 +151,21 @@ impl Relay {
             match moved {
                 Err(Stop::Errno(Errno::EPIPE)) => return Err(Failure::Stdout(Errno::EPIPE)),
                 Err(Stop::Errno(Errno::EAGAIN)) => self.ready()?,
-                // Nothing was moved. Either it cannot be, or one side fails: copying tells which.
-                Err(Stop::Errno(_)) => self.way = if self.way == Way::Splice { Way::Send } else { Way::Copy },
-                moved => return Ok(moved?),
+                // It cannot be done in this way.
+                Err(Stop::Errno(Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP | Errno::ESPIPE)) => {
+                    self.way = if self.way == Way::Splice { Way::Send } else { Way::Copy };
+                }
+                // A socket tells what has happened to it once, and to the next who asks it only that it is at
+                // its end. Of two sockets we cannot say which one it was; to have lost bytes is worse.
+                Err(Stop::Errno(errno)) if file::is_socket(output) => return Err(Failure::Stdout(errno)),
+                Err(Stop::Errno(errno)) if file::is_socket(input) => return Err(Stop::Errno(errno).into()),
+                // One side fails: copying tells which.
+                Err(Stop::Errno(_)) => self.way = Way::Copy,
+                moved => {
+                    let moved = moved?;
+                    self.done += moved as u64;
+                    return Ok(moved);
+                }
             }
         }
     }
@@ -166,10 +188,16 @@ impl Relay {
         while done < got {
             match self.waiter.run(|| nix::unistd::write(stdio::stdout(), &buffer[done..got])) {
                 Ok(0) => return Err(Failure::Stdout(Errno::EIO)),
-                Ok(written) => done += written,
+                Ok(written) => {
+                    done += written;
+                    self.done += written as u64;
+                }
                 Err(Stop::Errno(Errno::EAGAIN)) => self.ready_out()?,
                 Err(Stop::Errno(errno)) => return Err(Failure::Stdout(errno)),
-                Err(stop) => return Err(stop.into()),
+                Err(stop) => {
+                    self.dropped = got - done;
+                    return Err(stop.into());
+                }
             }
         }
         Ok(got)
@@ -211,7 +239,7 @@ impl Relay {
         }
         self.painted = Instant::now();
         let (line, recent) = (self.line(), self.recent.update(Some(self.done)));
-        let recent = recent.map_or_else(String::new, |rate| format!("{}/s", size(rate)));
+        let recent = recent.map_or_else(String::new, |rate| format!("{}/s now", size(rate)));
         if let Some(meter) = &mut self.meter {
             meter.paint(&[format!("{line}{recent}")]);
         }
@@ -223,8 +251,11 @@ impl Relay {
         let mut line = format!("{:>7}  {}  {}/s on average  ", size(self.done), clock(elapsed), size(self.rate()));
         if let Some(all) = self.size.filter(|all| *all > 0) {
             let share = self.done as f64 / all as f64;
-            let unicode = self.meter.as_ref().is_some_and(|meter| meter.unicode);
-            line.push_str(&format!("{} {:.0}%  ", bar(Some(share.min(1.0)), unicode), share * 100.0));
+            if let Some(meter) = &self.meter {
+                line.push_str(&bar(Some(share.min(1.0)), meter.unicode));
+                line.push(' ');
+            }
+            line.push_str(&format!("{:.0}%  ", share * 100.0));
             if self.done > 0 && self.done < all {
                 let left = elapsed.as_secs_f64() * (all - self.done) as f64 / self.done as f64;
                 let left = Duration::try_from_secs_f64(left).unwrap_or(Duration::MAX);

@@ -223,7 +223,7 @@ impl Watch {
         seen.io.filter(|_| !seen.splices_in).map(|io| io.read)
     }
 
-    /// What went over an edge: no more than was written on one side and read on the other.
+    /// What went over an edge at most: no more than was written on one side and read on the other.
     pub fn moved(&self, edge: usize) -> Option<u64> {
         match (self.written(edge), self.read(edge + 1)) {
             (Some(written), Some(read)) => Some(written.min(read)),

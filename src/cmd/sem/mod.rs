@@ -43,7 +43,7 @@ pub enum SemCommand {
     /// Take, run a command, give back
     Run(run::RunArgs),
     /// List semaphores
-    Ls(ls::KindLsArgs),
+    Ls(ls::KindLsArgs<SemRefs>),
     /// Show everything known of a semaphore
     Show(show::ShowArgs<SemRefs>),
     /// Remove semaphores

@@ -47,7 +47,7 @@ pub enum ShmCommand {
     /// Change mode or owner of a segment
     Set(set::SetArgs),
     /// List segments
-    Ls(ls::KindLsArgs),
+    Ls(ls::KindLsArgs<ShmRefs>),
     /// Show everything known of a segment
     Show(show::ShowArgs<ShmRefs>),
     /// Remove segments

@@ -34,7 +34,8 @@ const LONGEST: usize = 4096;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  ipcx signal send TERM 4242 --wait 5s || ipcx signal send KILL 4242
+  p=$(ipcx signal show 4242 --json | jq -r '.objects[0].ref')     4242:473827
+  ipcx signal send TERM $p --wait 5s || ipcx signal send KILL $p
   ipcx signal send RTMIN+1 4242 --value 7
   seq 100000 | ipcx signal send RTMIN+1 4242 --lines
   ipcx signal send HUP --name '^nginx$' --dry-run

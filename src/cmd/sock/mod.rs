@@ -49,7 +49,7 @@ pub enum SockCommand {
     /// Look at what waits in a socket of a process, taking nothing
     Peek(peek::PeekArgs),
     /// List unix sockets and the processes at both ends
-    Ls(ls::KindLsArgs),
+    Ls(ls::KindLsArgs<SockRefs>),
     /// Show everything known of a unix socket
     Show(show::ShowArgs<SockRefs>),
     /// Remove the files of unix sockets that nobody uses

@@ -16,7 +16,7 @@ use crate::proc::holders::{Descriptors, FileId, Holders, OpenFile, What};
 use crate::proc::opening::{self, Opening};
 use crate::sys::file;
 use nix::errno::Errno;
-use nix::sys::stat::{FileStat, Mode, SFlag, major, minor, stat};
+use nix::sys::stat::{FileStat, Mode, SFlag, major, minor, stat, umask};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -60,8 +60,11 @@ fn object(path: &Path, stat: &FileStat, seen: &Descriptors, waiting: &[Opening],
     let waiting = opening::of_file(waiting, FileId::of(stat));
     let before = ends.len();
     ends.extend(waiting.map(|opening| Arc::new(opening.end.clone())));
-    object.facts.push("opening", Value::Count((ends.len() - before) as u64));
-    object.facts.push("processes", Value::List(ends.into_iter().map(Value::End).collect()));
+    let opening = ends.len() - before;
+    let facts = &mut object.facts;
+    facts.set("opening", opened::unless_hidden(opening == 0, seen, || Value::Count(opening as u64)));
+    let list = || Value::List(ends.iter().cloned().map(Value::End).collect());
+    facts.set("processes", opened::unless_hidden(ends.is_empty(), seen, list));
     object
 }
 
@@ -122,7 +125,11 @@ impl Mechanism for Fifo {
     fn create(&self, id: Option<&Ident>, spec: &Spec) -> Result<Created> {
         let path = path_of(id.ok_or_else(|| Error::refused("fifo", Status::Usage, "a FIFO needs a path"))?)?;
         let reference = reference(path);
-        match nix::unistd::mkfifo(path, Mode::from_bits_truncate(spec.permissions())) {
+        // A mode that was asked for is given exactly, and from the start.
+        let before = spec.mode.map(|_| umask(Mode::empty()));
+        let made = nix::unistd::mkfifo(path, Mode::from_bits_truncate(spec.permissions()));
+        before.map(umask);
+        match made {
             Ok(()) => Ok(Created { reference, new: true }),
             Err(Errno::EEXIST) => match devshm::stat(path) {
                 Ok(found) if is_fifo(&found) && spec.exist_ok => Ok(Created { reference, new: false }),
@@ -144,7 +151,7 @@ impl Mechanism for Fifo {
             let (pid, command) = (opening.end.pid, opening.end.command.escaped());
             return Seen::Is(Usage::Somebody(format!("process {pid} ({command}) waits in open for the other side")));
         }
-        opened::usage(holders.descriptors().get(What::Fifo, id))
+        opened::usage(holders.descriptors().get(What::Fifo, id), holders.descriptors())
     }
 
     fn remove(&self, object: &Object) -> Result<Option<String>> {

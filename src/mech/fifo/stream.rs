@@ -3,25 +3,60 @@
 use super::{locate, reference};
 use crate::error::{Error, Result};
 use crate::mech::{stopped, sysv};
-use crate::model::Role;
+use crate::model::{Needs, Role};
 use crate::proc::holders::{FileId, Holders, What};
+use crate::proc::opening;
 use crate::sys::file;
-use crate::sys::pipe::{self, Looker};
+use crate::sys::pipe::{self, Looker, Slots};
 use crate::sys::waiter::{Stop, Waiter};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::stat::{Mode, fstat};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 
 /// Opens the end to read, waiting for a writer.
+///
+/// Where it may not wait it opens only what somebody writes to: to come and go at once would let a writer
+/// that waits in open(2) go on, and into an end that nobody reads.
 pub fn open_reader(path: &Path, waiter: &Waiter) -> Result<OwnedFd> {
+    if waiter.never() {
+        let id = FileId::of(&locate(path)?);
+        let holders = Holders::new(Needs::STAT);
+        let open = holders.descriptors().get(What::Fifo, id);
+        let writes = open.is_some_and(|file| file.ends.iter().any(|end| end.role.writes()));
+        let holds = open.is_some_and(|file| file.fill.is_some_and(|fill| fill.is_ok_and(|fill| fill.unread > 0)));
+        let waits = || opening::of_file(&opening::all(), id).any(|one| one.end.role == Role::OpeningToWrite);
+        if !writes || (!holds && waits()) {
+            let cause = match holders.gaps().first() {
+                Some(gap) if !writes => format!("no process that we may look into writes to it ({})", gap.subject),
+                _ if writes => "it is empty".to_owned(),
+                _ => "no process writes to it".to_owned(),
+            };
+            return Err(Error::new("open", Errno::EAGAIN, reference(path)).because(cause));
+        }
+    }
     open_end(path, OFlag::O_RDONLY, waiter)
 }
 
-/// Opens the end to write, waiting for a reader.
-pub fn open_writer(path: &Path, waiter: &Waiter) -> Result<OwnedFd> {
+/// Opens the end to write, waiting for a reader; `waits` is called if there is none yet.
+pub fn open_writer(path: &Path, waiter: &Waiter, waits: impl FnOnce()) -> Result<OwnedFd> {
+    locate(path)?;
+    if !waiter.never() {
+        // Without a reader this fails, and nobody notices it.
+        match open(path, OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC, Mode::empty()) {
+            Err(Errno::ENXIO) => waits(),
+            Ok(fd) => {
+                let fd = opened_fifo(path, Ok(fd))?;
+                let blocking = nix::fcntl::fcntl(&fd, nix::fcntl::FcntlArg::F_SETFL(OFlag::empty()));
+                return blocking.map(|_| fd).map_err(|errno| Error::new("fcntl", errno, reference(path)));
+            }
+            // Said by the attempt that counts.
+            Err(_) => {}
+        }
+    }
     open_end(path, OFlag::O_WRONLY, waiter)
 }
 
@@ -166,9 +201,8 @@ impl<'a> Lines<'a> {
                 self.read(seen.len(), into)?;
                 return Ok(Taken::End);
             }
-            // Of a pipe with this much in it all slots may be in use (pipe(7)), and nothing more would come.
-            let capacity = pipe::capacity(&self.fd).map_err(|errno| self.fail("fcntl", errno))?;
-            if !seen.is_empty() && seen.len() + 8192 >= capacity / 2 {
+            // A full pipe gets no more before something is taken.
+            if !seen.is_empty() && self.is_full()? {
                 self.read(seen.len(), into)?;
                 continue;
             }
@@ -179,19 +213,35 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// Whether all writers are gone and no more than `seen` bytes are left.
-    fn has_ended(&self, seen: usize) -> Result<bool> {
-        use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-        use std::os::fd::AsFd as _;
+    /// Whether all writers are gone.
+    fn hung_up(&self) -> Result<bool> {
         let mut fds = [PollFd::new(self.fd.as_fd(), PollFlags::POLLIN)];
         match poll(&mut fds, PollTimeout::ZERO) {
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(errno) => return Err(self.fail("poll", errno)),
+            Ok(_) | Err(Errno::EINTR) => Ok(fds[0].revents().is_some_and(|events| events.contains(PollFlags::POLLHUP))),
+            Err(errno) => Err(self.fail("poll", errno)),
         }
-        let hung_up = fds[0].revents().is_some_and(|events| events.contains(PollFlags::POLLHUP));
-        // In this order: what a writer wrote before it left is seen.
-        let unread = pipe::fill(&self.fd).map_err(|errno| self.fail("ioctl", errno))?;
-        Ok(hung_up && unread == seen)
+    }
+
+    fn unread(&self) -> Result<usize> {
+        pipe::fill(&self.fd).map_err(|errno| self.fail("ioctl", errno))
+    }
+
+    /// Whether all writers are gone and no more than `seen` bytes are left. In this order: what a writer
+    /// wrote before it left is seen.
+    fn has_ended(&self, seen: usize) -> Result<bool> {
+        Ok(self.hung_up()? && self.unread()? == seen)
+    }
+
+    /// How many bytes are in it that will be gone with us, because no writer holds it open.
+    pub fn left_behind(&self) -> Result<usize> {
+        if self.hung_up()? { self.unread() } else { Ok(0) }
+    }
+
+    /// Whether all slots are in use; each may hold as little as one byte (pipe(7)).
+    fn is_full(&self) -> Result<bool> {
+        let capacity = pipe::capacity(&self.fd).map_err(|errno| self.fail("fcntl", errno))?;
+        let used = Slots::new().and_then(|mut slots| slots.count(&self.fd, capacity));
+        used.map(|used| used >= capacity / pipe::page()).map_err(|errno| self.fail("tee", errno))
     }
 
     fn wait(&self, waiter: &Waiter) -> Result<()> {

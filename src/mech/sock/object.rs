@@ -89,16 +89,16 @@ fn object(record: &Record, needs: Needs, holders: &Holders) -> Object {
         facts.set("backlog", count(record.sent));
     } else {
         facts.push("state", Value::Word(if record.state == State::Connected { "connected" } else { "unconnected" }));
-        facts.set("recv_queue", number(record.received));
-        facts.set("send_queue", number(record.sent));
+        facts.set("recvq", number(record.received));
+        facts.set("sendq", number(record.sent));
     }
     facts.set("bound", record.name.as_deref().map(|name| Value::Text(shown(name))).into());
     facts.set("peer", record.peer.map(|peer| Value::Ref(Kind::Sock, peer)).into());
     if needs.has(Needs::HOLDERS) {
         let descriptors = holders.descriptors();
-        opened::ends(&mut object, "processes", descriptors.numbered(What::Socket, record.ino));
+        opened::ends(&mut object, "processes", descriptors.numbered(What::Socket, record.ino), descriptors);
         if let Some(peer) = record.peer {
-            opened::ends(&mut object, "peer_processes", descriptors.numbered(What::Socket, peer));
+            opened::ends(&mut object, "peer_processes", descriptors.numbered(What::Socket, peer), descriptors);
         }
     }
     object
@@ -232,25 +232,36 @@ impl Mechanism for UnixSock {
 
     fn usage(&self, object: &Object, holders: &Holders) -> Seen<Usage> {
         match object.number("inode") {
-            Some(inode) => match opened::usage(holders.descriptors().numbered(What::Socket, inode)) {
-                Seen::Is(Usage::Nobody) => Seen::Is(Usage::Somebody("a socket is bound to it".to_owned())),
-                usage => usage,
-            },
+            Some(inode) => {
+                match opened::usage(holders.descriptors().numbered(What::Socket, inode), holders.descriptors()) {
+                    Seen::Is(Usage::Nobody) | Seen::Hidden(_) => {
+                        Seen::Is(Usage::Somebody("a socket is bound to it".to_owned()))
+                    }
+                    usage => usage,
+                }
+            }
             None => match object.facts.get("state") {
                 Some(Seen::Is(Value::Word(DEAD))) => Seen::Is(Usage::Nobody),
-                Some(Seen::Hidden(reason)) => Seen::Hidden(reason.clone()),
+                Some(Seen::Hidden(reason)) => {
+                    let errno = Errno::from_raw(reason.errno);
+                    let cause = format!("whether a socket is bound to it cannot be seen ({}: {errno:?})", reason.call);
+                    Seen::Is(Usage::Somebody(cause))
+                }
                 _ => Seen::Is(Usage::Somebody("a socket of another network namespace is bound to it".to_owned())),
             },
         }
     }
 
-    fn remove(&self, object: &Object) -> Result<Option<String>> {
+    fn can_remove(&self, object: &Object) -> Result<()> {
         match &object.reference.id {
-            Ident::Path(path) => devshm::remove(file::path(path.raw()), object).map(|()| None),
-            _ => {
-                let cause = "it has no file to remove; it ends with the last process that has it open";
-                Err(Error::refused(&object.reference, Status::Failed, cause))
-            }
+            Ident::Path(_) => Ok(()),
+            _ => Err(opened::nameless(&object.reference)),
         }
+    }
+
+    fn remove(&self, object: &Object) -> Result<Option<String>> {
+        self.can_remove(object)?;
+        let path = object.name().map_or(&b""[..], Text::raw);
+        devshm::remove(file::path(path), object).map(|()| None)
     }
 }

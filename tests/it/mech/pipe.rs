@@ -69,7 +69,7 @@ fn what_has_no_name_cannot_be_removed_made_or_misnamed() {
     let said = env.fails(1, ["rm", "--force", &format!("pipe/{}", inode(&read))]);
     assert!(said.contains("no name to remove"), "{said}");
     let said = env.fails(1, ["rm", &format!("pipe/{}", inode(&read))]);
-    assert!(said.contains("it is in use"), "{said}");
+    assert!(said.contains("no name to remove"), "{said}");
     env.fails(2, ["show", "pipe/x"]);
     env.fails(3, ["show", "pipe/18446744073709551615"]);
 }

@@ -28,7 +28,7 @@ fn a_listener_and_its_connections_are_told_apart() {
     let (server, _) = listener.accept().unwrap();
     client.write_all(b"hello").unwrap();
     let object = listed(&env, "sock", &format!("sock/{}", inode(&server)));
-    assert_eq!((&object["state"], &object["recv_queue"]), (&"connected".into(), &5.into()));
+    assert_eq!((&object["state"], &object["recvq"]), (&"connected".into(), &5.into()));
     assert_eq!(object["peer"], format!("sock/{}", inode(&client)));
     assert_eq!(object["bound"], env.path("s").to_str().unwrap());
     let shown = env.json(["show", &format!("sock/{}", inode(&server)), "--json"])["objects"][0].clone();
@@ -49,7 +49,7 @@ fn abstract_names_are_shown_with_an_at_sign_and_taken_back() {
     let reference = format!("sock/@{}", String::from_utf8(name).unwrap());
     let shown = env.json(["show", &reference, "--json"])["objects"][0].clone();
     assert_eq!((&shown["inode"], &shown["mode"]), (&inode(&listener).into(), &Value::Null));
-    assert!(env.fails(1, ["rm", "--force", &reference]).contains("no file to remove"));
+    assert!(env.fails(1, ["rm", "--force", &reference]).contains("no name to remove"));
     drop(listener);
     env.fails(3, ["show", &reference]);
 }
@@ -80,7 +80,7 @@ fn datagrams_have_the_size_of_the_first_that_waits() {
     }
     let object = listed(&env, "sock", &format!("sock/{}", env.path("d").display()));
     assert_eq!(
-        (&object["type"], &object["state"], &object["recv_queue"]),
+        (&object["type"], &object["state"], &object["recvq"]),
         (&"dgram".into(), &"unconnected".into(), &4.into())
     );
     drop(receiver);
