@@ -106,6 +106,18 @@ fn an_ordinary_user_sees_his_own_and_is_told_what_he_does_not() {
     let mut command = env.command(["pipe", "sleep", "1000", ":::", "cat"]);
     command.uid(NOBODY).gid(NOBODY);
     let _pipeline = Running::start(command);
+    // Whether somebody else reads it he cannot know: that is not "nobody".
+    let (ours, theirs) = pipe().unwrap();
+    let mut command = std::process::Command::new("sleep");
+    command.arg("1000").stdout(theirs).uid(NOBODY).gid(NOBODY);
+    let mut sleeper = command.spawn().unwrap();
+    let reference = format!("pipe/{}", inode(&ours));
+    let output = env.ipcx_as_nobody(["show", &reference, "--json"]).assert().success().get_output().clone();
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let seen = &document["objects"][0];
+    assert_eq!((&seen["writers"], &seen["readers"]), (&1.into(), &Value::Null));
+    sleeper.kill().unwrap();
+    sleeper.wait().unwrap();
     until("his own pipe", || {
         let output = env.ipcx_as_nobody(["ls", "pipe", "-o", "uid,bytes,processes", "--raw"]).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();

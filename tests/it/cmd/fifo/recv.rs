@@ -189,3 +189,80 @@ fn nothing_is_taken_when_there_is_no_place_for_it() {
         env.ipcx(["fifo", "peek", path, "--raw"]).output().unwrap().stdout == b"kept\n"
     });
 }
+
+#[test]
+fn without_waiting_no_foreign_writer_is_released() {
+    let env = Env::new();
+    if !env.has_users() {
+        crate::skip!("who may not look into all processes cannot know of the writer");
+    }
+    let path = fifo(&env);
+    let mut sender = env.start(["fifo", "send", path, "precious"]);
+    sender.wait_blocked(OPENING);
+    for options in [&[][..], &["-n", "1"]] {
+        let said = env.fails(6, ["fifo", "recv", path, "--nowait"].iter().chain(options));
+        assert!(said.contains("no process writes to it"), "{said}");
+        sender.wait_blocked(OPENING);
+    }
+    assert_eq!(env.out(["fifo", "recv", path]), "precious");
+    assert_eq!(ended(sender).0, 0);
+}
+
+#[test]
+fn what_nobody_holds_is_said_to_be_lost() {
+    let env = Env::new();
+    let path = fifo(&env);
+    let script = format!("printf 'a\\nbc\\n' >f & ipcx fifo recv {path} -n 1; wait");
+    let output = env.sh(&script).assert().success().stdout("a\n").get_output().clone();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("3 bytes behind it will be lost"), "{said}");
+    let (_, mut file) = (path, held_again(&env).1);
+    file.write_all(b"a\nb\n").unwrap();
+    env.ipcx(["fifo", "recv", path, "-n", "1"]).assert().success().stdout("a\n").stderr("");
+}
+
+#[test]
+fn a_pipe_whose_slots_are_full_of_single_bytes_is_no_deadlock() {
+    let env = Env::new();
+    let (path, file) = held(&env);
+    // In packet mode every write takes a slot of its own: sixteen bytes fill the pipe.
+    nix::fcntl::fcntl(&file, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_DIRECT)).unwrap();
+    let mut writer = file.try_clone().unwrap();
+    let writing = std::thread::spawn(move || (0..40).for_each(|_| writer.write_all(b"ab").unwrap()));
+    until("the pipe to be full", || env.json(["fifo", "show", path, "--json"])["objects"][0]["used_slots"] == 16);
+    let receiver = env.start(["fifo", "recv", path, "-n", "1"]);
+    writing.join().unwrap();
+    let mut writer = file.try_clone().unwrap();
+    writer.write_all(b"\n").unwrap();
+    assert_eq!(ended(receiver), (0, format!("{}\n", "ab".repeat(40)), String::new()));
+}
+
+#[test]
+fn lines_that_were_taken_and_find_no_reader_are_shown_and_a_failure() {
+    let env = Env::new();
+    let (path, mut file) = held(&env);
+    let mut receiver = env.start(["fifo", "recv", path, "-n", "2"]);
+    receiver.wait_blocked("epoll");
+    receiver.close_stdout();
+    file.write_all(b"one\n\x1b[2Jtwo\n").unwrap();
+    let (status, _, said) = ended(receiver);
+    assert_eq!(status, 1, "{said}");
+    assert!(said.contains("could not be written") && said.contains("\none\n"), "{said}");
+}
+
+#[test]
+fn a_reader_of_ours_that_stops_reading_does_not_hold_it_past_the_timeout() {
+    let env = Env::new();
+    let (path, mut file) = held(&env);
+    // Nobody reads the standard output of this one, which fills up.
+    let mut receiver = env.start(["fifo", "recv", path, "--timeout", "300ms"]);
+    let chunk = vec![b'x'; 4096];
+    nix::fcntl::fcntl(&file, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK)).unwrap();
+    until("it to end", || {
+        drop(file.write(&chunk));
+        std::fs::read_to_string(format!("/proc/{}/stat", receiver.pid)).unwrap().contains(") Z ")
+    });
+    receiver.wait_end();
+    let (status, _, said) = ended(receiver);
+    assert_eq!(status, 124, "{said}");
+}

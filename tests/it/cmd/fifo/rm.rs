@@ -32,3 +32,19 @@ fn only_a_fifo_is_removed() {
     env.ipcx(["fifo", "rm", "./f"]).assert().success();
     env.ipcx(["fifo", "rm", "./f", "--missing-ok"]).assert().success().stderr("");
 }
+
+#[test]
+fn what_could_not_be_seen_is_said() {
+    let env = Env::new();
+    if !env.has_users() {
+        crate::skip!("needs a second user");
+    }
+    let directory = env.path("theirs");
+    fs::create_dir(&directory).unwrap();
+    std::os::unix::fs::chown(&directory, Some(crate::kit::NOBODY), None).unwrap();
+    env.ipcx_as_nobody(["mkfifo", "theirs/f", "-m", "666"]).assert().success();
+    let _file = OpenOptions::new().read(true).write(true).open(directory.join("f")).unwrap();
+    let output = env.ipcx_as_nobody(["fifo", "rm", "theirs/f"]).assert().success().get_output().clone();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("whether it was in use could not be seen (open: EACCES)"), "{said}");
+}

@@ -2,6 +2,10 @@ use crate::kit::look::refused;
 use crate::kit::{Env, until};
 use serde_json::Value;
 use std::fs;
+use std::io::Write as _;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::process::Stdio;
 
 #[test]
 fn everything_goes_from_one_side_to_the_other() {
@@ -145,4 +149,34 @@ fn the_progress_of_a_file_is_a_share_of_it() {
     env.sh(script).assert().success();
     let meter = fs::read_to_string(env.path("meter")).unwrap();
     assert!(meter.contains('%') && meter.contains(" left") && meter.contains("on average"), "{meter}");
+}
+
+/// One end of a connection that was broken off, because what it had sent was never read.
+fn broken(bytes: &[u8]) -> Stdio {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut theirs = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (mut ours, _) = listener.accept().unwrap();
+    theirs.write_all(b"never read").unwrap();
+    ours.write_all(bytes).unwrap();
+    until("it to arrive", || ours.peek(&mut [0]).unwrap() == 1);
+    drop(ours);
+    Stdio::from(OwnedFd::from(theirs))
+}
+
+#[test]
+fn a_connection_that_breaks_off_is_a_failure_and_not_the_end() {
+    let env = Env::new();
+    let input = env.command(["pipe"]).stdin(broken(&[b'x'; 1000])).output().unwrap();
+    let said = String::from_utf8(input.stderr).unwrap();
+    assert_eq!(input.status.code(), Some(1), "{said}");
+    assert!(said.contains("ECONNRESET"), "{said}");
+
+    let mut command = env.command(["pipe"]);
+    command.stdin(Stdio::piped()).stdout(broken(b"")).stderr(Stdio::piped());
+    let mut relay = command.spawn().unwrap();
+    relay.stdin.take().unwrap().write_all(&[b'x'; 1000]).unwrap();
+    let output = relay.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("ECONNRESET"), "{said}");
 }
