@@ -2,8 +2,10 @@
 
 use super::*;
 use crate::kit::until;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener as Tcp};
+use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixListener;
 
 #[test]
@@ -98,6 +100,36 @@ fn a_peer_that_closes_before_it_has_read_everything_is_a_failure() {
         client.join().unwrap()
     });
     let said = String::from_utf8(client.stderr).unwrap();
+    assert!(said.contains("before it had taken everything"), "{said}");
+}
+
+/// Whether something waits in a pipe.
+fn holds_something(pipe: &std::fs::File) -> bool {
+    poll(&mut [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO).unwrap() > 0
+}
+
+#[test]
+fn input_that_was_just_read_is_not_dropped_when_the_peer_goes() {
+    let env = Env::new();
+    if !env.sh("strace -qq -o trace -e trace=none true").output().unwrap().status.success() {
+        crate::skip!("strace cannot hold a process up here");
+    }
+    let listener = UnixListener::bind(env.path("s")).unwrap();
+    env.sh("mkfifo in").assert().success();
+    let mut input = std::fs::File::options().read(true).write(true).open(env.path("in")).unwrap();
+    // What it reads first is held back for a while on its way from the kernel.
+    let hold = "-e trace=read -e inject=read:delay_exit=700000:when=1";
+    let script = format!("strace -f -qq -o trace {hold} ipcx sock connect ./s <in");
+    let ended = std::thread::scope(|scope| {
+        let client = scope.spawn(|| env.sh(&script).output().unwrap());
+        let (peer, _) = listener.accept().unwrap();
+        input.write_all(b"precious data\n").unwrap();
+        until("the input to be read", || !holds_something(&input));
+        drop(peer);
+        client.join().unwrap()
+    });
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{said}");
     assert!(said.contains("before it had taken everything"), "{said}");
 }
 
