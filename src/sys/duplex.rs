@@ -8,6 +8,7 @@
 #![allow(unsafe_code)]
 
 use super::buffer::Buffer;
+use super::pipe;
 use super::stdio;
 use super::waiter::{self, Stop, Waiter};
 use nix::errno::Errno;
@@ -76,6 +77,8 @@ impl Line<'_> {
         stdio::widen(out);
         loop {
             match waiter.run(|| stdio::read(self.socket, &mut buffer)) {
+                // An empty record looks like the end.
+                Ok(0) if self.records && !self.is_over() => {}
                 // A signal may have ended it as well; then it is no end.
                 Ok(0) if waiter::caught().is_none() => return Ok(()),
                 Ok(got) => write(out, &buffer[..got], waiter)?,
@@ -83,6 +86,14 @@ impl Line<'_> {
                 Err(stop) => return Err(Broken::Stopped(stop)),
             }
         }
+    }
+
+    /// Whether nothing more can come that has bytes. Asked in this order: after the end nothing is added.
+    fn is_over(&self) -> bool {
+        let mut polled = libc::pollfd { fd: self.socket.as_raw_fd(), events: libc::POLLRDHUP, revents: 0 };
+        // SAFETY: `polled` is one entry and outlives the call, which does not wait.
+        let ended = unsafe { libc::poll(&raw mut polled, 1, 0) } != 0;
+        ended && pipe::fill(self.socket).map_or(true, |unread| unread == 0)
     }
 
     /// Waits for the end of the input, or for the news that nobody takes it any more.

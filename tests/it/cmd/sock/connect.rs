@@ -282,3 +282,21 @@ fn seqpacket_connections_keep_their_records() {
     success(client);
     assert_eq!(success(listener), "one record");
 }
+
+#[test]
+fn an_empty_record_is_not_the_end() {
+    let env = Env::new();
+    let send = ["sock", "send", "./s", "-t", "seqpacket"];
+    let (listener, _) = listening(&env, ["sock", "listen", "./s", "-t", "seqpacket"]);
+    env.ipcx(send.iter().chain(&["one", "", "two", ""])).assert().success();
+    assert_eq!(success(listener), "onetwo");
+    // Also of a connection that stays open, and of one that has ended before anything of it is taken.
+    let (mut listener, _) = listening(&env, ["sock", "listen", "./s", "-t", "seqpacket", "--keep"]);
+    let mut first = env.start(send.iter().chain(&["--null"]));
+    first.write(b"\0\0first\n\0");
+    assert_eq!(listener.line(), "first");
+    env.ipcx(send.iter().chain(&["--null", "--nowait"])).write_stdin("one\n\0\0two\n\0").assert().success();
+    success(first);
+    assert_eq!(listener.line(), "one");
+    assert_eq!(listener.line(), "two");
+}
