@@ -33,8 +33,10 @@ pub enum Broken {
     Input(Errno),
     /// Standard output could not be written.
     Output(Errno),
-    /// The connection failed: the peer has closed or reset it before all had been sent or received.
-    Peer(Errno),
+    /// The connection failed while bytes went to the peer, or before it had taken them all.
+    Sending(Errno),
+    /// The connection failed while bytes of the peer were awaited.
+    Receiving(Errno),
     /// The deadline or a signal.
     Stopped(Stop),
 }
@@ -82,7 +84,7 @@ impl Line<'_> {
                 // A signal may have ended it as well; then it is no end.
                 Ok(0) if waiter::caught().is_none() => return Ok(()),
                 Ok(got) => write(out, &buffer[..got], waiter)?,
-                Err(Stop::Errno(errno)) => return Err(Broken::Peer(errno)),
+                Err(Stop::Errno(errno)) => return Err(Broken::Receiving(errno)),
                 Err(stop) => return Err(Broken::Stopped(stop)),
             }
         }
@@ -130,7 +132,7 @@ impl Line<'_> {
             }
             if hung.intersects(PollFlags::POLLERR) {
                 // Bytes that were sent after the peer had closed are lost: TCP says so by a reset.
-                return Err(Broken::Peer(Errno::ECONNRESET));
+                return Err(Broken::Sending(Errno::ECONNRESET));
             }
             gone |= hung.intersects(PollFlags::POLLHUP);
         }
@@ -198,7 +200,7 @@ fn send_input(socket: &OwnedFd, turn: &Turn) -> Result<(), Broken> {
         }
         match nix::unistd::read(input, &mut buffer) {
             Ok(0) => return Ok(()),
-            Ok(got) => stdio::write_all(socket, &buffer[..got]).map_err(|(_, errno)| Broken::Peer(errno))?,
+            Ok(got) => stdio::write_all(socket, &buffer[..got]).map_err(|(_, errno)| Broken::Sending(errno))?,
             // Somebody else who reads it was faster.
             Err(Errno::EINTR | Errno::EAGAIN) => {}
             Err(errno) => return Err(Broken::Input(errno)),

@@ -1,7 +1,7 @@
 //! A connection joined to standard input and output: both ends of both directions.
 
 use super::*;
-use crate::kit::until;
+use crate::kit::{reset, until};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener as Tcp};
@@ -131,6 +131,22 @@ fn input_that_was_just_read_is_not_dropped_when_the_peer_goes() {
     let said = String::from_utf8(ended.stderr).unwrap();
     assert_eq!(ended.status.code(), Some(1), "{said}");
     assert!(said.contains("before it had taken everything"), "{said}");
+}
+
+#[test]
+fn a_peer_that_breaks_off_is_not_said_to_have_left_something_unread() {
+    let env = Env::new();
+    let listener = Tcp::bind(("127.0.0.1", 0)).unwrap();
+    let mut client = env.start(["sock", "connect", &format!("tcp:{}", listener.local_addr().unwrap())]);
+    let (mut peer, _) = listener.accept().unwrap();
+    peer.write_all(b"cut o\n").unwrap();
+    assert_eq!(client.line(), "cut o");
+    reset(peer);
+    client.wait_end();
+    let ended = client.end();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert!(said.contains("the peer broke the connection off (ECONNRESET)"), "{said}");
 }
 
 #[test]
