@@ -7,6 +7,7 @@ use crate::exit::Status;
 use crate::mech::Limits;
 use crate::model::{Address, SockType};
 use crate::proc::sysctl;
+use crate::sys::stdio;
 use crate::sys::waiter::{Stop, Waiter};
 use nix::errno::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -21,7 +22,10 @@ const SMALLEST: usize = 256;
 
 /// A descriptor that we inherited, by its number.
 pub fn descriptor(number: i32) -> Result<BorrowedFd<'static>> {
-    sys::borrow(number).map_err(|errno| {
+    // /dev/null stands where a standard stream was closed; nobody means that.
+    let closed = u8::try_from(number).is_ok_and(|number| number < 3 && stdio::was_closed(number));
+    let found = if closed { Err(Errno::EBADF) } else { sys::borrow(number) };
+    found.map_err(|errno| {
         Error::new("fcntl", errno, format!("descriptor {number}")).because("it is not open").with_status(Status::NoSuch)
     })
 }
@@ -33,6 +37,8 @@ pub struct Sender<'a> {
     pub address: &'a Address,
     /// Go along with the first bytes.
     pub descriptors: Vec<BorrowedFd<'static>>,
+    /// Bytes that have been sent.
+    pub bytes: u64,
 }
 
 impl Sender<'_> {
@@ -57,6 +63,7 @@ impl Sender<'_> {
                 Ok(sent) => {
                     self.descriptors.clear();
                     done += sent;
+                    self.bytes += sent as u64;
                     if self.kind != SockType::Stream || done == bytes.len() {
                         return Ok(());
                     }
