@@ -11,7 +11,6 @@ mod send;
 use super::{Context, Outcome, ls, rm, show, usage};
 use crate::args::SockRefs;
 use crate::error::{Error, ResultLost, StdoutFailed};
-use crate::exit::Status;
 use crate::mech::sock::Binding;
 use crate::model::{Address, Kind};
 use crate::sys::duplex::Broken;
@@ -106,10 +105,7 @@ fn broken(broken: Broken, address: &Address) -> anyhow::Error {
         Broken::Stopped(Stop::TimedOut) => {
             Error::new("recv", Errno::ETIMEDOUT, address).because("timed out").doing(ACT)
         }
-        Broken::Stopped(Stop::Signal(signal)) => Error::new("recv", Errno::EINTR, address)
-            .because(format!("interrupted by signal {signal}"))
-            .with_status(Status::Signal(signal))
-            .doing(ACT),
+        Broken::Stopped(Stop::Signal(signal)) => Error::interrupted("recv", signal, address).doing(ACT),
     }
 }
 

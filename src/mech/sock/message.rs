@@ -1,6 +1,6 @@
 //! Messages and streams through a socket, with the descriptors and credentials that go along.
 
-use super::sys::{self, Came, Credentials, MOST_DESCRIPTORS, Watch};
+use super::sys::{self, Came, Credentials, MOST_DESCRIPTORS};
 use super::{name, stopped};
 use crate::error::{Error, Result};
 use crate::exit::Status;
@@ -10,6 +10,7 @@ use crate::proc::sysctl;
 use crate::sys::stdio;
 use crate::sys::waiter::{Stop, Waiter};
 use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Room for every message that there can be: the kernel keeps one of a unix socket in a piece of memory of
@@ -138,10 +139,14 @@ impl Sender<'_> {
         if waiter.never() {
             return Ok(());
         }
-        let watch = Watch::new(self.socket).map_err(failed)?;
+        // Tells of every change, also of one that leaves the socket as ready as it was; the first one at once.
+        let news = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(failed)?;
+        let wanted = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET;
+        news.add(self.socket, EpollEvent::new(wanted, 0)).map_err(failed)?;
+        let mut events = [EpollEvent::empty()];
         let mut answer = Vec::with_capacity(1 << 16);
         loop {
-            waiter.run(|| watch.wait()).map_err(|stop| self.unread(stop))?;
+            waiter.run(|| news.wait(&mut events, EpollTimeout::NONE)).map_err(|stop| self.unread(stop))?;
             let unsent = sys::unsent(self.socket).map_err(failed)?;
             let enough = if self.address.is_unix() { SMALLEST } else { 1 };
             // Asked after the amount: the kernel notes the error before it throws bytes away.
