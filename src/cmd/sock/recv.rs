@@ -30,9 +30,10 @@ Examples:
   ipcx sock recv ./s --fd -- sh -c 'cat <&3'     the first one is 3; IPCX_FDS says how many
 
 It says `listening on ADDR` on standard error once others can send. A message is written
-before the next one is taken. What others sent and it did not take is lost when it ends. With
---json a message also has `from`, the address of its sender, and for unix sockets his `pid`,
-`uid` and `gid`. --timeout does not bound CMD.")]
+before the next one is taken. What others sent and it did not take is lost when it ends. A
+connection that its peer breaks off does not end -n or --follow; with -n the status is 1 then.
+With --json a message also has `from`, the address of its sender, and for unix sockets his
+`pid`, `uid` and `gid`. --timeout does not bound CMD.")]
 pub struct RecvArgs {
     #[command(flatten)]
     target: AddressArgs,
