@@ -1,7 +1,6 @@
 //! What went wrong: which call, on which object, with which errno. Nothing here prints.
 
 use crate::exit::Status;
-use crate::model::ObjectRef;
 use nix::errno::Errno;
 use std::fmt;
 
@@ -57,7 +56,7 @@ impl Error {
     }
 
     /// The wait ended by a signal.
-    pub fn interrupted(call: &'static str, signal: i32, object: &ObjectRef) -> Error {
+    pub fn interrupted(call: &'static str, signal: i32, object: impl fmt::Display) -> Error {
         Error::new(call, Errno::EINTR, object)
             .because(format!("interrupted by signal {signal}"))
             .with_status(Status::Signal(signal))

@@ -330,12 +330,12 @@ impl Unit {
     }
 }
 
-/// The error of a wait on `reference`.
-fn stopped(stop: Stop, call: &'static str, reference: &ObjectRef) -> Error {
+/// The error of a wait on `object`.
+fn stopped(stop: Stop, call: &'static str, object: &impl std::fmt::Display) -> Error {
     match stop {
-        Stop::Errno(errno) => Error::new(call, errno, reference),
-        Stop::TimedOut => Error::new(call, Errno::ETIMEDOUT, reference).because("timed out"),
-        Stop::Signal(signal) => Error::interrupted(call, signal, reference),
+        Stop::Errno(errno) => Error::new(call, errno, object),
+        Stop::TimedOut => Error::new(call, Errno::ETIMEDOUT, object).because("timed out"),
+        Stop::Signal(signal) => Error::interrupted(call, signal, object),
     }
 }
 

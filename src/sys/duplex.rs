@@ -8,6 +8,7 @@
 #![allow(unsafe_code)]
 
 use super::buffer::Buffer;
+use super::pipe;
 use super::stdio;
 use super::waiter::{self, Stop, Waiter};
 use nix::errno::Errno;
@@ -17,7 +18,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread::{self, JoinHandle};
 
 /// How much is moved at once: more than it does not fit the caches of a processor well.
@@ -32,8 +33,10 @@ pub enum Broken {
     Input(Errno),
     /// Standard output could not be written.
     Output(Errno),
-    /// The connection failed: the peer has closed or reset it before all had been sent or received.
-    Peer(Errno),
+    /// The connection failed while bytes went to the peer, or before it had taken them all.
+    Sending(Errno),
+    /// The connection failed while bytes of the peer were awaited.
+    Receiving(Errno),
     /// The deadline or a signal.
     Stopped(Stop),
 }
@@ -52,11 +55,11 @@ impl Line<'_> {
     /// Moves bytes in both directions until both have ended.
     pub fn join(&self, waiter: &Waiter) -> Result<(), Broken> {
         let (done, ended) = std::io::pipe().map_err(|error| Broken::Input(super::file::errno(&error)))?;
-        let holds = Arc::new(AtomicBool::new(false));
+        let turn = Arc::new(Turn::default());
         let socket = self.socket.try_clone().map_err(|error| Broken::Input(super::file::errno(&error)))?;
         let input = without_signals(|| {
-            let holds = Arc::clone(&holds);
-            thread::Builder::new().spawn(move || feed(&socket, &holds, ended))
+            let turn = Arc::clone(&turn);
+            thread::Builder::new().spawn(move || feed(&socket, &turn, ended))
         });
         let input = input.map_err(|error| Broken::Input(super::file::errno(&error)))?;
         let received = self.drain(stdio::stdout(), waiter);
@@ -67,7 +70,7 @@ impl Line<'_> {
         }
         received?;
         stdio::end_output();
-        self.outlast(input, &done, &holds, waiter)
+        self.outlast(input, &done, &turn, waiter)
     }
 
     /// Writes all that the peer sends.
@@ -76,13 +79,23 @@ impl Line<'_> {
         stdio::widen(out);
         loop {
             match waiter.run(|| stdio::read(self.socket, &mut buffer)) {
+                // An empty record looks like the end.
+                Ok(0) if self.records && !self.is_over() => {}
                 // A signal may have ended it as well; then it is no end.
                 Ok(0) if waiter::caught().is_none() => return Ok(()),
                 Ok(got) => write(out, &buffer[..got], waiter)?,
-                Err(Stop::Errno(errno)) => return Err(Broken::Peer(errno)),
+                Err(Stop::Errno(errno)) => return Err(Broken::Receiving(errno)),
                 Err(stop) => return Err(Broken::Stopped(stop)),
             }
         }
+    }
+
+    /// Whether nothing more can come that has bytes. Asked in this order: after the end nothing is added.
+    fn is_over(&self) -> bool {
+        let mut polled = libc::pollfd { fd: self.socket.as_raw_fd(), events: libc::POLLRDHUP, revents: 0 };
+        // SAFETY: `polled` is one entry and outlives the call, which does not wait.
+        let ended = unsafe { libc::poll(&raw mut polled, 1, 0) } != 0;
+        ended && pipe::fill(self.socket).map_or(true, |unread| unread == 0)
     }
 
     /// Waits for the end of the input, or for the news that nobody takes it any more.
@@ -90,7 +103,7 @@ impl Line<'_> {
         &self,
         input: JoinHandle<Result<(), Broken>>,
         done: &PipeReader,
-        holds: &AtomicBool,
+        turn: &Turn,
         waiter: &Waiter,
     ) -> Result<(), Broken> {
         // What a person has not typed yet is not lost.
@@ -98,7 +111,7 @@ impl Line<'_> {
         let mut gone = !patient;
         loop {
             // What has been read must go out or fail; what has not been read stays where it is.
-            if gone && !holds.load(Ordering::SeqCst) {
+            if gone && turn.close() {
                 return Ok(());
             }
             let (mut fed, mut hung) = (PollFlags::empty(), PollFlags::empty());
@@ -119,17 +132,46 @@ impl Line<'_> {
             }
             if hung.intersects(PollFlags::POLLERR) {
                 // Bytes that were sent after the peer had closed are lost: TCP says so by a reset.
-                return Err(Broken::Peer(Errno::ECONNRESET));
+                return Err(Broken::Sending(Errno::ECONNRESET));
             }
             gone |= hung.intersects(PollFlags::POLLHUP);
         }
     }
 }
 
-/// Sends standard input to its end. `holds` says that there is something still to be sent or to be told.
-/// Whatever comes first, `ended` is closed with it.
-fn feed(socket: &OwnedFd, holds: &AtomicBool, ended: PipeWriter) -> Result<(), Broken> {
-    let result = send_input(socket, holds);
+/// Whose turn it is: whether the input is being read and sent, or may no longer be read. One word says it,
+/// so that nothing is taken between the question and the answer.
+#[derive(Default)]
+struct Turn(AtomicU8);
+
+impl Turn {
+    const IDLE: u8 = 0;
+    const BUSY: u8 = 1;
+    const CLOSED: u8 = 2;
+
+    /// Before the input is read; false if nobody would take what it brings.
+    fn begin(&self) -> bool {
+        self.change(Self::IDLE, Self::BUSY)
+    }
+
+    /// After all that was read has been sent.
+    fn end(&self) {
+        self.0.store(Self::IDLE, Ordering::SeqCst);
+    }
+
+    /// Keeps the input from being read from now on; false if it is being read, or has not been sent yet.
+    fn close(&self) -> bool {
+        self.change(Self::IDLE, Self::CLOSED)
+    }
+
+    fn change(&self, from: u8, to: u8) -> bool {
+        self.0.compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    }
+}
+
+/// Sends standard input to its end. Whatever comes first, `ended` is closed with it.
+fn feed(socket: &OwnedFd, turn: &Turn, ended: PipeWriter) -> Result<(), Broken> {
+    let result = send_input(socket, turn);
     match result {
         Ok(()) => drop(shutdown(socket, libc::SHUT_WR)),
         // To the peer an end would look like the end of all that there was, but it has no other form.
@@ -141,23 +183,29 @@ fn feed(socket: &OwnedFd, holds: &AtomicBool, ended: PipeWriter) -> Result<(), B
     result
 }
 
-fn send_input(socket: &OwnedFd, holds: &AtomicBool) -> Result<(), Broken> {
+/// At the end, or when it fails, the turn is still its own: that is to be told.
+fn send_input(socket: &OwnedFd, turn: &Turn) -> Result<(), Broken> {
     let mut buffer = Buffer::new(CHUNK);
-    stdio::widen(stdio::stdin());
+    let input = stdio::stdin();
+    stdio::widen(input);
     loop {
-        match stdio::read(stdio::stdin(), &mut buffer) {
-            Ok(0) => return Ok(()),
-            Ok(got) => {
-                holds.store(true, Ordering::SeqCst);
-                stdio::write_all(socket, &buffer[..got]).map_err(|(_, errno)| Broken::Peer(errno))?;
-                holds.store(false, Ordering::SeqCst);
-            }
-            Err(Errno::EINTR) => {}
-            Err(errno) => {
-                holds.store(true, Ordering::SeqCst);
-                return Err(Broken::Input(errno));
-            }
+        // Between two turns, so that a wait without end keeps nobody from closing.
+        match stdio::wait_readable(input) {
+            Err(Errno::EINTR) => continue,
+            Err(errno) => return Err(Broken::Input(errno)),
+            Ok(()) => {}
         }
+        if !turn.begin() {
+            return Ok(());
+        }
+        match nix::unistd::read(input, &mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(got) => stdio::write_all(socket, &buffer[..got]).map_err(|(_, errno)| Broken::Sending(errno))?,
+            // Somebody else who reads it was faster.
+            Err(Errno::EINTR | Errno::EAGAIN) => {}
+            Err(errno) => return Err(Broken::Input(errno)),
+        }
+        turn.end();
     }
 }
 
@@ -196,5 +244,22 @@ fn without_signals<T>(start: impl FnOnce() -> T) -> T {
         let started = start();
         libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, ptr::null_mut());
         started
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_being_read_keeps_the_turn_and_after_the_close_nothing_is_read() {
+        let turn = Turn::default();
+        assert!(turn.begin());
+        assert!(!turn.close());
+        turn.end();
+        assert!(turn.begin());
+        turn.end();
+        assert!(turn.close());
+        assert!(!turn.begin());
     }
 }

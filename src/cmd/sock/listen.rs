@@ -117,7 +117,7 @@ fn collect(listener: &Listener, waiter: &Waiter, ctx: &mut Context) -> Outcome {
         let out = ctx.ui.out.stream().map_err(lost)?;
         match line(&accepted, listener.kind()).drain(out, waiter) {
             Ok(()) => {}
-            Err(Broken::Peer(errno)) => ctx.ui.warn(format_args!("a peer broke its connection off ({errno:?})")),
+            Err(Broken::Receiving(errno)) => ctx.ui.warn(format_args!("a peer broke its connection off ({errno:?})")),
             Err(stop) => return Err(broken(stop, &listener.address)),
         }
     }

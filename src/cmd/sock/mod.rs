@@ -11,7 +11,6 @@ mod send;
 use super::{Context, Outcome, ls, rm, show, usage};
 use crate::args::SockRefs;
 use crate::error::{Error, ResultLost, StdoutFailed};
-use crate::exit::Status;
 use crate::mech::sock::Binding;
 use crate::model::{Address, Kind};
 use crate::sys::duplex::Broken;
@@ -97,19 +96,28 @@ fn broken(broken: Broken, address: &Address) -> anyhow::Error {
     match broken {
         Broken::Input(errno) => Error::new("read", errno, "standard input").doing("cannot read"),
         Broken::Output(errno) => lost(StdoutFailed(errno)),
-        Broken::Peer(errno @ (Errno::ECONNRESET | Errno::EPIPE)) => {
-            let cause = "the peer closed the connection before it had taken everything";
-            Error::new("send", errno, address).because(cause).doing(ACT)
-        }
-        Broken::Peer(errno) | Broken::Stopped(Stop::Errno(errno)) => Error::new("recv", errno, address).doing(ACT),
+        // A unix peer resets a connection only if it closes with something of ours unread.
+        Broken::Receiving(Errno::ECONNRESET) if address.is_unix() => not_taken(Errno::ECONNRESET, address).doing(ACT),
+        Broken::Sending(errno @ (Errno::ECONNRESET | Errno::EPIPE)) => not_taken(errno, address).doing(ACT),
+        Broken::Receiving(errno) => broken_off(errno, address).doing(ACT),
+        Broken::Sending(errno) => Error::new("send", errno, address).doing(ACT),
+        Broken::Stopped(Stop::Errno(errno)) => Error::new("recv", errno, address).doing(ACT),
         Broken::Stopped(Stop::TimedOut) => {
             Error::new("recv", Errno::ETIMEDOUT, address).because("timed out").doing(ACT)
         }
-        Broken::Stopped(Stop::Signal(signal)) => Error::new("recv", Errno::EINTR, address)
-            .because(format!("interrupted by signal {signal}"))
-            .with_status(Status::Signal(signal))
-            .doing(ACT),
+        Broken::Stopped(Stop::Signal(signal)) => Error::interrupted("recv", signal, address).doing(ACT),
     }
+}
+
+fn not_taken(errno: Errno, address: &Address) -> Error {
+    let cause = "the peer closed the connection before it had taken everything";
+    Error::new("send", errno, address).because(cause)
+}
+
+/// The error of a connection that ended while bytes of the peer were awaited.
+fn broken_off(errno: Errno, address: &Address) -> Error {
+    let error = Error::new("recv", errno, address);
+    if errno == Errno::ECONNRESET { error.because("the peer broke the connection off") } else { error }
 }
 
 /// Standard output failed, and what was taken for it is gone.

@@ -1,6 +1,6 @@
 //! `ipcx sock recv`.
 
-use super::{BindArgs, broken, lost};
+use super::{BindArgs, broken, broken_off, lost};
 use crate::args::{AddressArgs, WaitArgs, units};
 use crate::cmd::payload::{Format, FormatArgs, Known};
 use crate::cmd::{Context, Outcome, usage, verbs};
@@ -10,7 +10,7 @@ use crate::mech::Limits;
 use crate::mech::sock::{self, Accepted, Listener, Message};
 use crate::model::{Escaped, SockType, Value};
 use crate::sys::child::{self, Start};
-use crate::sys::duplex::Line;
+use crate::sys::duplex::{Broken, Line};
 use crate::sys::waiter::{Stop, Waiter};
 use clap::Args;
 use std::ffi::OsString;
@@ -30,9 +30,10 @@ Examples:
   ipcx sock recv ./s --fd -- sh -c 'cat <&3'     the first one is 3; IPCX_FDS says how many
 
 It says `listening on ADDR` on standard error once others can send. A message is written
-before the next one is taken. What others sent and it did not take is lost when it ends. With
---json a message also has `from`, the address of its sender, and for unix sockets his `pid`,
-`uid` and `gid`. --timeout does not bound CMD.")]
+before the next one is taken. What others sent and it did not take is lost when it ends. A
+connection that its peer breaks off does not end -n or --follow; with -n the status is 1 then.
+With --json a message also has `from`, the address of its sender, and for unix sockets his
+`pid`, `uid` and `gid`. --timeout does not bound CMD.")]
 pub struct RecvArgs {
     #[command(flatten)]
     target: AddressArgs,
@@ -94,7 +95,7 @@ pub fn run(args: &RecvArgs, ctx: &mut Context) -> Outcome {
     ctx.ui.note(format_args!("listening on {}", listener.address));
     let descriptors = match listener.kind() {
         SockType::Stream if args.fd => stream_with_descriptors(listener, &waiter, ctx)?,
-        SockType::Stream => return streams(listener, left, &waiter, ctx),
+        SockType::Stream => return streams(listener, left, args.follow, &waiter, ctx),
         SockType::Datagram | SockType::Seqpacket => messages(args, all, left, listener, &waiter, ctx)?,
     };
     if !args.fd {
@@ -128,8 +129,9 @@ fn become_with(command: &[OsString], descriptors: Vec<OwnedFd>) -> anyhow::Error
     }
 }
 
-/// What so many connections bring, one after another.
-fn streams(listener: Listener, mut left: u64, waiter: &Waiter, ctx: &mut Context) -> Outcome {
+/// What so many connections bring, one after another. One that is broken off does not end the others.
+fn streams(listener: Listener, mut left: u64, follow: bool, waiter: &Waiter, ctx: &mut Context) -> Outcome {
+    let mut status = Status::Done;
     let mut listener = Some(listener);
     let address = listener.as_ref().map(|listener| listener.address.clone());
     while let (Some(open), Some(address)) = (&listener, &address) {
@@ -141,9 +143,17 @@ fn streams(listener: Listener, mut left: u64, waiter: &Waiter, ctx: &mut Context
         }
         let out = ctx.ui.out.stream().map_err(lost)?;
         let line = Line { socket: &accepted.socket, records: false, tells: address.is_unix() };
-        line.drain(out, waiter).map_err(|stop| broken(stop, address))?;
+        match line.drain(out, waiter) {
+            Ok(()) => {}
+            // Of those who come and go for ever, none is the reason for our end.
+            Err(Broken::Receiving(errno)) if follow => {
+                ctx.ui.warn(format_args!("a peer broke its connection off ({errno:?})"));
+            }
+            Err(Broken::Receiving(errno)) => status = ctx.ui.report(&broken_off(errno, address).doing(ACT)),
+            Err(stop) => return Err(broken(stop, address)),
+        }
     }
-    Ok(Status::Done)
+    Ok(status)
 }
 
 /// All that one connection brings; the descriptors among it.

@@ -29,7 +29,7 @@ Examples:
 A message is sent whole or not at all; a full receiver is waited for, unless --nowait or
 --timeout is given. Of a connection it waits until the peer has read everything (over TCP:
 until its machine has it), and fails if the peer closes before; with --nowait it does not. What
-the peer answers is thrown away. If it stops early, it says how many messages were sent.")]
+the peer answers is thrown away. If it stops early, it says how many messages, or bytes, were sent.")]
 pub struct SendArgs {
     #[command(flatten)]
     target: AddressArgs,
@@ -68,7 +68,7 @@ pub fn run(args: &SendArgs, ctx: &mut Context) -> Outcome {
     let descriptors = descriptors.doing("cannot send")?;
     let waiter = Waiter::new(args.wait.wait());
     let socket = sock::connect(address, kind, &waiter).doing(ACT)?;
-    let mut sender = Sender { socket: &socket, kind, address, descriptors };
+    let mut sender = Sender { socket: &socket, kind, address, descriptors, bytes: 0 };
     let mut sent = 0;
     let mut send = |message: &[u8]| {
         sender.send(message, &waiter).doing(ACT)?;
@@ -97,7 +97,9 @@ pub fn run(args: &SendArgs, ctx: &mut Context) -> Outcome {
         Ok(()) => Ok(Status::Done),
         Err(error) => {
             let status = ctx.ui.report(&error);
-            if !stream && (args.lines || args.null || args.messages.len() > 1) {
+            if stream {
+                ctx.ui.note(format_args!("{} had been sent before", count(sender.bytes, "byte", "bytes")));
+            } else if args.lines || args.null || args.messages.len() > 1 {
                 ctx.ui.note(format_args!("{} had been sent before", count(sent, "message", "messages")));
             }
             Ok(status)

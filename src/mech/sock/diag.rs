@@ -21,8 +21,9 @@ pub struct Record {
     /// As it was bound: a path, or an abstract name behind a NUL; accepted ones have the name of their
     /// listener.
     pub name: Option<Vec<u8>>,
-    /// Device and inode of the file.
-    pub file: Option<(u64, u64)>,
+    /// Device of the file, and the low half of its inode, which is all that the kernel tells (__u32
+    /// udiag_vfs_ino).
+    pub file: Option<(u64, u32)>,
     pub peer: Option<u64>,
     /// Bytes to read (of datagrams, those of the first one); of a listener the connections that wait.
     pub received: Option<u32>,
@@ -51,6 +52,14 @@ pub fn all() -> nix::Result<Vec<Record>> {
     let mut records = Vec::new();
     netlink::dump(libc::NETLINK_SOCK_DIAG, BY_FAMILY, &question, |answer| records.extend(parse(answer)))?;
     Ok(records)
+}
+
+impl Record {
+    /// Whether the file that it is bound to may be this one: of two whose inodes have the same low half,
+    /// the name tells which one it is.
+    pub fn may_have(&self, device: u64, inode: u64) -> bool {
+        self.file.is_some_and(|(known, low)| known == device && u64::from(low) == inode & u64::from(u32::MAX))
+    }
 }
 
 /// About how many there are: the third word of the lines of /proc/net/protocols for this family.
@@ -85,7 +94,7 @@ fn parse(answer: &[u8]) -> Option<Record> {
             1 => {
                 // The device as the kernel has it: twelve bits and twenty.
                 let (ino, dev) = (word(value)?, word(value.get(4..)?)?);
-                record.file = Some((makedev(u64::from(dev >> 20), u64::from(dev & 0xf_ffff)), ino.into()));
+                record.file = Some((makedev(u64::from(dev >> 20), u64::from(dev & 0xf_ffff)), ino));
             }
             2 => record.peer = word(value).map(u64::from).filter(|ino| *ino != 0),
             4 => (record.received, record.sent) = (word(value), word(value.get(4..)?)),

@@ -1,14 +1,16 @@
 //! Messages and streams through a socket, with the descriptors and credentials that go along.
 
-use super::sys::{self, Came, Credentials, MOST_DESCRIPTORS, Watch};
+use super::sys::{self, Came, Credentials, MOST_DESCRIPTORS};
 use super::{name, stopped};
 use crate::error::{Error, Result};
 use crate::exit::Status;
 use crate::mech::Limits;
 use crate::model::{Address, SockType};
 use crate::proc::sysctl;
+use crate::sys::stdio;
 use crate::sys::waiter::{Stop, Waiter};
 use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Room for every message that there can be: the kernel keeps one of a unix socket in a piece of memory of
@@ -21,7 +23,10 @@ const SMALLEST: usize = 256;
 
 /// A descriptor that we inherited, by its number.
 pub fn descriptor(number: i32) -> Result<BorrowedFd<'static>> {
-    sys::borrow(number).map_err(|errno| {
+    // /dev/null stands where a standard stream was closed; nobody means that.
+    let closed = u8::try_from(number).is_ok_and(|number| number < 3 && stdio::was_closed(number));
+    let found = if closed { Err(Errno::EBADF) } else { sys::borrow(number) };
+    found.map_err(|errno| {
         Error::new("fcntl", errno, format!("descriptor {number}")).because("it is not open").with_status(Status::NoSuch)
     })
 }
@@ -33,6 +38,8 @@ pub struct Sender<'a> {
     pub address: &'a Address,
     /// Go along with the first bytes.
     pub descriptors: Vec<BorrowedFd<'static>>,
+    /// Bytes that have been sent.
+    pub bytes: u64,
 }
 
 impl Sender<'_> {
@@ -57,6 +64,7 @@ impl Sender<'_> {
                 Ok(sent) => {
                     self.descriptors.clear();
                     done += sent;
+                    self.bytes += sent as u64;
                     if self.kind != SockType::Stream || done == bytes.len() {
                         return Ok(());
                     }
@@ -131,10 +139,14 @@ impl Sender<'_> {
         if waiter.never() {
             return Ok(());
         }
-        let watch = Watch::new(self.socket).map_err(failed)?;
+        // Tells of every change, also of one that leaves the socket as ready as it was; the first one at once.
+        let news = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(failed)?;
+        let wanted = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET;
+        news.add(self.socket, EpollEvent::new(wanted, 0)).map_err(failed)?;
+        let mut events = [EpollEvent::empty()];
         let mut answer = Vec::with_capacity(1 << 16);
         loop {
-            waiter.run(|| watch.wait()).map_err(|stop| self.unread(stop))?;
+            waiter.run(|| news.wait(&mut events, EpollTimeout::NONE)).map_err(|stop| self.unread(stop))?;
             let unsent = sys::unsent(self.socket).map_err(failed)?;
             let enough = if self.address.is_unix() { SMALLEST } else { 1 };
             // Asked after the amount: the kernel notes the error before it throws bytes away.

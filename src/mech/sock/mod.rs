@@ -20,24 +20,11 @@ pub use object::{UnixSock, borrow};
 pub use peek::peek;
 
 use crate::error::{Error, Result};
-use crate::exit::Status;
-use crate::model::{Address, SockType};
-use crate::sys::waiter::Stop;
-use nix::errno::Errno;
+use crate::mech::stopped;
+use crate::model::SockType;
 use std::os::fd::OwnedFd;
 
 /// Two sockets that are connected with each other and have no name.
 pub fn pair(kind: SockType) -> Result<(OwnedFd, OwnedFd)> {
     sys::pair(kind).map_err(|errno| Error::new("socketpair", errno, ""))
-}
-
-/// The error of a wait on a socket.
-fn stopped(stop: Stop, call: &'static str, address: &Address) -> Error {
-    match stop {
-        Stop::Errno(errno) => Error::new(call, errno, address),
-        Stop::TimedOut => Error::new(call, Errno::ETIMEDOUT, address).because("timed out"),
-        Stop::Signal(signal) => Error::new(call, Errno::EINTR, address)
-            .because(format!("interrupted by signal {signal}"))
-            .with_status(Status::Signal(signal)),
-    }
 }

@@ -27,7 +27,13 @@ fn file_of(record: &Record) -> Option<(Text, FileStat)> {
     let name = record.name.as_deref().filter(|name| name[0] == b'/')?;
     let end = memchr::memchr(0, name).unwrap_or(name.len());
     let stat = stat(file::path(&name[..end])).ok()?;
-    (record.file == Some((stat.st_dev, stat.st_ino))).then(|| (Text::from(&name[..end]), stat))
+    record.may_have(stat.st_dev, stat.st_ino).then(|| (Text::from(&name[..end]), stat))
+}
+
+/// Whether a socket is bound to this file, given the one that its name leads to.
+fn is_bound_to(record: &Record, file: &FileStat, own: impl FnOnce() -> Option<FileStat>) -> bool {
+    let same = |own: FileStat| (own.st_dev, own.st_ino) == (file.st_dev, file.st_ino);
+    record.may_have(file.st_dev, file.st_ino) && (u32::try_from(file.st_ino).is_ok() || own().is_some_and(same))
 }
 
 /// The name as it is shown: an abstract one begins with `@`.
@@ -122,7 +128,7 @@ fn pick<'a>(records: &'a [Record], id: &Ident, file: Option<&FileStat>) -> Optio
     let named = |record: &&Record| match id {
         Ident::Inode(ino) => record.ino == *ino,
         Ident::Abstract(name) => record.name.as_deref().is_some_and(|known| known[0] == 0 && shown(known) == *name),
-        _ => file.is_some_and(|stat| record.file == Some((stat.st_dev, stat.st_ino))),
+        _ => file.is_some_and(|stat| is_bound_to(record, stat, || file_of(record).map(|(_, own)| own))),
     };
     records.iter().filter(named).max_by_key(|record| owns_name(record))
 }
@@ -263,5 +269,39 @@ impl Mechanism for UnixSock {
         self.can_remove(object)?;
         let path = object.name().map_or(&b""[..], Text::raw);
         devshm::remove(file::path(path), object).map(|()| None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_long_inode_the_name_tells_what_the_kernel_does_not() {
+        let record = |low| Record {
+            ino: 7,
+            kind: libc::SOCK_STREAM,
+            state: State::Listening,
+            name: Some(b"/nowhere/s".to_vec()),
+            file: Some((8, low)),
+            peer: None,
+            received: None,
+            sent: None,
+            uid: None,
+        };
+        let file = |inode| {
+            let mut stat = stat("/").unwrap();
+            (stat.st_dev, stat.st_ino) = (8, inode);
+            stat
+        };
+        let (short, long, other) = (file(5), file((3 << 32) | 5), file((4 << 32) | 5));
+        assert!(is_bound_to(&record(5), &long, || Some(long)));
+        assert!(!is_bound_to(&record(5), &long, || Some(other)));
+        assert!(!is_bound_to(&record(5), &long, || None));
+        assert!(!is_bound_to(&record(6), &long, || Some(long)));
+        // As it is nearly everywhere; a name that was relative leads nowhere.
+        assert!(is_bound_to(&record(5), &short, || None));
+        assert!(pick(&[record(5)], &Ident::Path("x".into()), Some(&long)).is_none());
+        assert!(pick(&[record(5)], &Ident::Path("x".into()), Some(&short)).is_some());
     }
 }

@@ -274,31 +274,6 @@ pub(super) fn recv_all(fd: impl AsFd, into: &mut Vec<u8>, flags: i32) -> nix::Re
     Ok(Came { length: got, from, credentials, descriptors, control_lost: lost })
 }
 
-/// A place where every change of a socket is noticed, also one that leaves it as ready as it was: epoll(7)
-/// with EPOLLET.
-pub(super) struct Watch(OwnedFd);
-
-impl Watch {
-    pub(super) fn new(fd: impl AsFd) -> nix::Result<Watch> {
-        // SAFETY: epoll_create1 takes a number.
-        let watch = owned(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
-        let wanted = libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET;
-        let mut event = libc::epoll_event { events: wanted.cast_unsigned(), u64: 0 };
-        // SAFETY: `event` outlives the call.
-        Errno::result(unsafe {
-            libc::epoll_ctl(watch.as_raw_fd(), libc::EPOLL_CTL_ADD, fd.as_fd().as_raw_fd(), &raw mut event)
-        })?;
-        Ok(Watch(watch))
-    }
-
-    /// Waits for a change since the last call; the first one comes at once.
-    pub(super) fn wait(&self) -> nix::Result<()> {
-        let mut event = libc::epoll_event { events: 0, u64: 0 };
-        // SAFETY: `event` is room for one event.
-        Errno::result(unsafe { libc::epoll_wait(self.0.as_raw_fd(), &raw mut event, 1, -1) }).map(drop)
-    }
-}
-
 /// Whether a connection has ended wholly, or its peer will send no more.
 pub(super) fn hung_up(fd: impl AsFd) -> bool {
     let mut poll = libc::pollfd { fd: fd.as_fd().as_raw_fd(), events: libc::POLLRDHUP, revents: 0 };

@@ -171,6 +171,18 @@ pub(super) fn kill(pid: u32, signal: i32) {
     unsafe { libc::kill(pid.try_into().unwrap(), signal) };
 }
 
+/// Breaks a connection of TCP off, so that the other side gets ECONNRESET: socket(7), SO_LINGER.
+pub fn reset(connection: std::net::TcpStream) {
+    let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+    // SAFETY: `linger` outlives the call, which reads as many bytes as it is told.
+    let done = unsafe {
+        let length = size_of::<libc::linger>().try_into().unwrap();
+        let place = (&raw const linger).cast();
+        libc::setsockopt(connection.as_raw_fd(), libc::SOL_SOCKET, libc::SO_LINGER, place, length)
+    };
+    assert_eq!(done, 0, "SO_LINGER: {}", std::io::Error::last_os_error());
+}
+
 /// Sends a signal to one thread, as tkill(2) does.
 pub fn tkill(tid: u32, signal: i32) {
     // SAFETY: tkill takes two numbers.

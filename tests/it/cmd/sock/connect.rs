@@ -1,9 +1,11 @@
 //! A connection joined to standard input and output: both ends of both directions.
 
 use super::*;
-use crate::kit::until;
+use crate::kit::{reset, until};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener as Tcp};
+use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixListener;
 
 #[test]
@@ -99,6 +101,52 @@ fn a_peer_that_closes_before_it_has_read_everything_is_a_failure() {
     });
     let said = String::from_utf8(client.stderr).unwrap();
     assert!(said.contains("before it had taken everything"), "{said}");
+}
+
+/// Whether something waits in a pipe.
+fn holds_something(pipe: &std::fs::File) -> bool {
+    poll(&mut [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO).unwrap() > 0
+}
+
+#[test]
+fn input_that_was_just_read_is_not_dropped_when_the_peer_goes() {
+    let env = Env::new();
+    if !env.sh("strace -qq -o trace -e trace=none true").output().unwrap().status.success() {
+        crate::skip!("strace cannot hold a process up here");
+    }
+    let listener = UnixListener::bind(env.path("s")).unwrap();
+    env.sh("mkfifo in").assert().success();
+    let mut input = std::fs::File::options().read(true).write(true).open(env.path("in")).unwrap();
+    // What it reads first is held back for a while on its way from the kernel.
+    let hold = "-e trace=read -e inject=read:delay_exit=700000:when=1";
+    let script = format!("strace -f -qq -o trace {hold} ipcx sock connect ./s <in");
+    let ended = std::thread::scope(|scope| {
+        let client = scope.spawn(|| env.sh(&script).output().unwrap());
+        let (peer, _) = listener.accept().unwrap();
+        input.write_all(b"precious data\n").unwrap();
+        until("the input to be read", || !holds_something(&input));
+        drop(peer);
+        client.join().unwrap()
+    });
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert!(said.contains("before it had taken everything"), "{said}");
+}
+
+#[test]
+fn a_peer_that_breaks_off_is_not_said_to_have_left_something_unread() {
+    let env = Env::new();
+    let listener = Tcp::bind(("127.0.0.1", 0)).unwrap();
+    let mut client = env.start(["sock", "connect", &format!("tcp:{}", listener.local_addr().unwrap())]);
+    let (mut peer, _) = listener.accept().unwrap();
+    peer.write_all(b"cut o\n").unwrap();
+    assert_eq!(client.line(), "cut o");
+    reset(peer);
+    client.wait_end();
+    let ended = client.end();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert!(said.contains("the peer broke the connection off (ECONNRESET)"), "{said}");
 }
 
 #[test]
@@ -249,4 +297,22 @@ fn seqpacket_connections_keep_their_records() {
     client.close_stdin();
     success(client);
     assert_eq!(success(listener), "one record");
+}
+
+#[test]
+fn an_empty_record_is_not_the_end() {
+    let env = Env::new();
+    let send = ["sock", "send", "./s", "-t", "seqpacket"];
+    let (listener, _) = listening(&env, ["sock", "listen", "./s", "-t", "seqpacket"]);
+    env.ipcx(send.iter().chain(&["one", "", "two", ""])).assert().success();
+    assert_eq!(success(listener), "onetwo");
+    // Also of a connection that stays open, and of one that has ended before anything of it is taken.
+    let (mut listener, _) = listening(&env, ["sock", "listen", "./s", "-t", "seqpacket", "--keep"]);
+    let mut first = env.start(send.iter().chain(&["--null"]));
+    first.write(b"\0\0first\n\0");
+    assert_eq!(listener.line(), "first");
+    env.ipcx(send.iter().chain(&["--null", "--nowait"])).write_stdin("one\n\0\0two\n\0").assert().success();
+    success(first);
+    assert_eq!(listener.line(), "one");
+    assert_eq!(listener.line(), "two");
 }

@@ -1,7 +1,10 @@
 //! Datagrams and records: whole, in order, in every form.
 
 use super::*;
+use crate::kit::reset;
 use std::fs;
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixDatagram;
 
@@ -181,5 +184,36 @@ fn a_stream_is_taken_as_it_is() {
     for wrong in ["--lines", "--null"] {
         let said = env.fails(2, ["sock", "send", "./s", wrong]);
         assert!(said.contains("a stream has no messages"), "{said}");
+    }
+}
+
+#[test]
+fn a_connection_that_is_broken_off_does_not_end_a_receiver_of_several() {
+    let env = Env::new();
+    let run = |how: &[&str]| {
+        let args = ["sock", "recv", "tcp:127.0.0.1:0"];
+        let (mut receiver, address) = listening(&env, args.iter().chain(how));
+        let mut peer = TcpStream::connect(address.strip_prefix("tcp:").unwrap()).unwrap();
+        peer.write_all(b"cut o\n").unwrap();
+        assert_eq!(receiver.line(), "cut o");
+        reset(peer);
+        if how != ["-n", "1"] {
+            env.ipcx(["sock", "send", &address, "next"]).assert().success();
+            assert_eq!(receiver.line(), "next");
+        }
+        if how == ["--follow"] {
+            receiver.signal(libc::SIGTERM);
+        }
+        let ended = receiver.end();
+        (ended.status.code(), String::from_utf8(ended.stderr).unwrap())
+    };
+    let (status, said) = run(&["--follow"]);
+    assert!(said.contains("warning: a peer broke its connection off (ECONNRESET)"), "{said}");
+    assert_eq!(status, Some(143));
+    for how in [["-n", "2"], ["-n", "1"]] {
+        let (status, said) = run(&how);
+        assert!(said.contains("cannot receive from tcp:127.0.0.1:"), "{said}");
+        assert!(said.contains(": the peer broke the connection off (ECONNRESET)"), "{said}");
+        assert_eq!(status, Some(1), "{how:?}");
     }
 }

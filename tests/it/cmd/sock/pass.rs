@@ -94,6 +94,14 @@ fn what_cannot_be_passed_is_refused_first() {
     let env = Env::new();
     let said = env.fails(3, ["sock", "send", "./s", "--fd", "9", "x"]);
     assert!(said.contains("descriptor 9: it is not open (EBADF)"), "{said}");
+    // What stands in for a closed standard stream is not passed.
+    let _other = std::os::unix::net::UnixDatagram::bind(env.path("other")).unwrap();
+    for (number, closed) in [(0, "<&-"), (1, ">&-"), (2, "2>&-")] {
+        let script = format!("ipcx sock send ./other -t dgram --fd {number} x {closed}");
+        let failed = env.sh(&script).assert().code(3).get_output().clone();
+        let said = String::from_utf8(failed.stderr).unwrap();
+        assert!(number == 2 || said.contains(&format!("descriptor {number}: it is not open (EBADF)")), "{said}");
+    }
     let said = env.fails(2, ["sock", "send", "tcp:127.0.0.1:1", "--fd", "0", "x"]);
     assert!(said.contains("unix sockets only"), "{said}");
     env.fails(2, ["sock", "recv", "udp::0", "--fd"]);

@@ -115,3 +115,21 @@ fn closed_input_is_a_failure_and_not_an_empty_message() {
     let failed = env.sh("ipcx sock send ./s -t dgram <&-").assert().code(1).get_output().clone();
     assert!(String::from_utf8(failed.stderr).unwrap().contains("standard input: it is closed"));
 }
+
+#[test]
+fn of_a_stream_that_stops_early_it_is_said_how_much_went() {
+    let env = Env::new();
+    let listener = UnixListener::bind(env.path("s")).unwrap();
+    for (how, status) in [("--nowait", 6), ("--timeout=100ms", 124)] {
+        let script = format!("head -c 3000000 /dev/zero | ipcx sock send ./s {how}");
+        let failed = env.sh(&script).assert().code(status).get_output().clone();
+        let said = String::from_utf8(failed.stderr).unwrap();
+        let sent =
+            said.lines().find_map(|line| line.strip_prefix("ipcx: ")?.strip_suffix(" bytes had been sent before"));
+        // All of it, and nothing else, is there to be read.
+        let mut got = Vec::new();
+        listener.accept().unwrap().0.read_to_end(&mut got).unwrap();
+        assert!(!got.is_empty());
+        assert_eq!(sent, Some(got.len().to_string().as_str()), "{said}");
+    }
+}
