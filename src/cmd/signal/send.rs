@@ -249,7 +249,7 @@ impl Sending {
                 Stop::TimedOut => {
                     End::All(full(process, Errno::ETIMEDOUT, "timed out while its queue of signals was full"))
                 }
-                Stop::Signal(signal) => End::All(interrupted("pidfd_send_signal", signal, process)),
+                Stop::Signal(signal) => End::All(Error::interrupted("pidfd_send_signal", signal, process)),
             });
         }
     }
@@ -324,12 +324,6 @@ fn full(process: &Process, errno: Errno, cause: &str) -> Error {
     }
 }
 
-fn interrupted(call: &'static str, signal: i32, object: impl std::fmt::Display) -> Error {
-    Error::new(call, Errno::EINTR, object)
-        .because(format!("interrupted by signal {signal}"))
-        .with_status(Status::Signal(signal))
-}
-
 /// Waits until all are gone; a zombie is.
 fn wait(mut processes: Vec<Process>, span: Duration) -> anyhow::Result<()> {
     let waiter = Waiter::new(Wait::within(Some(span)));
@@ -351,7 +345,7 @@ fn wait(mut processes: Vec<Process>, span: Duration) -> anyhow::Result<()> {
                 }
                 break Err(Error::new("poll", Errno::ETIMEDOUT, list).because(format!("still there after {span:?}")));
             }
-            Err(Stop::Signal(signal)) => break Err(interrupted("poll", signal, list())),
+            Err(Stop::Signal(signal)) => break Err(Error::interrupted("poll", signal, list())),
             Err(Stop::Errno(errno)) => break Err(Error::new("poll", errno, list())),
         }
     };

@@ -12,6 +12,8 @@ use crate::sys::file;
 use nix::errno::Errno;
 use nix::sys::stat::{FileStat, SFlag, stat};
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 pub struct UnixSock;
 
@@ -22,12 +24,23 @@ const FACTS: usize = 9;
 const FOREIGN: &str = "foreign";
 const DEAD: &str = "dead";
 
-/// The file that a socket is bound to, if its path leads there from here.
-fn file_of(record: &Record) -> Option<(Text, FileStat)> {
-    let name = record.name.as_deref().filter(|name| name[0] == b'/')?;
-    let end = memchr::memchr(0, name).unwrap_or(name.len());
-    let stat = stat(file::path(&name[..end])).ok()?;
-    record.may_have(stat.st_dev, stat.st_ino).then(|| (Text::from(&name[..end]), stat))
+/// The file that a socket is bound to, if its path leads there from here. A relative path counts from the
+/// directory of the process that bound it; those that have it open are asked for theirs.
+fn file_of(record: &Record, holders: Option<&Holders>) -> Option<(Text, FileStat)> {
+    let name = record.name.as_deref().filter(|name| name[0] != 0)?;
+    let name = &name[..memchr::memchr(0, name).unwrap_or(name.len())];
+    let leads = |path: &Path| stat(path).ok().filter(|stat| record.may_have(stat.st_dev, stat.st_ino));
+    let named = |path: &Path, stat| (Text::from(path.as_os_str().as_bytes()), stat);
+    let path = file::path(name);
+    if path.is_absolute() {
+        return leads(path).map(|stat| named(path, stat));
+    }
+    let open = holders?.descriptors().numbered(What::Socket, record.ino)?;
+    open.ends.iter().find_map(|end| {
+        let directory = std::fs::read_link(format!("/proc/{}/cwd", end.pid)).ok()?;
+        let path = directory.join(path.strip_prefix(".").unwrap_or(path));
+        leads(&path).map(|stat| named(&path, stat))
+    })
 }
 
 /// Whether a socket is bound to this file, given the one that its name leads to.
@@ -63,7 +76,7 @@ fn reference(id: Ident) -> ObjectRef {
 }
 
 fn object(record: &Record, needs: Needs, holders: &Holders) -> Object {
-    let file = file_of(record);
+    let file = file_of(record, needs.has(Needs::HOLDERS).then_some(holders));
     let id = match (&file, &record.name) {
         (Some((path, _)), _) if owns_name(record) => Ident::Path(path.clone()),
         // A NUL cannot be typed.
@@ -128,7 +141,7 @@ fn pick<'a>(records: &'a [Record], id: &Ident, file: Option<&FileStat>) -> Optio
     let named = |record: &&Record| match id {
         Ident::Inode(ino) => record.ino == *ino,
         Ident::Abstract(name) => record.name.as_deref().is_some_and(|known| known[0] == 0 && shown(known) == *name),
-        _ => file.is_some_and(|stat| is_bound_to(record, stat, || file_of(record).map(|(_, own)| own))),
+        _ => file.is_some_and(|stat| is_bound_to(record, stat, || file_of(record, None).map(|(_, own)| own))),
     };
     records.iter().filter(named).max_by_key(|record| owns_name(record))
 }

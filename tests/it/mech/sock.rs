@@ -42,6 +42,18 @@ fn a_listener_and_its_connections_are_told_apart() {
 }
 
 #[test]
+fn a_relative_path_counts_from_the_directory_of_who_bound_it() {
+    let env = Env::new();
+    let mut listener = env.start(["sock", "listen", "./s"]);
+    until("the socket file", || env.path("s").exists());
+    let reference = format!("sock/{}", env.path("s").canonicalize().unwrap().display());
+    let refs = || env.out(["sock", "ls", "-o", "ref,processes", "--raw", "--no-headings"]);
+    until("it to be listed by its path", || refs().lines().any(|line| line.starts_with(&format!("{reference}\t"))));
+    listener.signal(15);
+    listener.wait_end();
+}
+
+#[test]
 fn abstract_names_are_shown_with_an_at_sign_and_taken_back() {
     let env = Env::new();
     let name = abstract_name("plain");
