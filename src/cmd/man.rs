@@ -92,8 +92,9 @@ fn page(command: &Command, name: &str) -> anyhow::Result<Vec<u8>> {
     for block in help.split("\n\n") {
         section(&mut roff, block, &mut notes);
     }
-    roff.control("SH", ["SEE ALSO"])
-        .text([roman("ipcx(1), svipc(7), shm_overview(7), mq_overview(7), sem_overview(7)")]);
+    roff.control("SH", ["SEE ALSO"]).text([roman(
+        "ipcx(1), svipc(7), shm_overview(7), mq_overview(7), sem_overview(7), pipe(7), fifo(7), signal(7), unix(7)",
+    )]);
     roff.to_writer(&mut text)?;
     Ok(text)
 }
