@@ -126,5 +126,5 @@ pub fn exec_with(start: Start<'_>, descriptors: Vec<OwnedFd>) -> Result<Infallib
             Ok(())
         });
     }
-    Err(Stop::Errno(errno(&command.exec())))
+    Err(Stop::Errno(run::become_it(command)))
 }

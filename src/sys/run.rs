@@ -2,8 +2,8 @@
 #![allow(unsafe_code)]
 
 use super::file::errno;
-use super::signal;
 use super::waiter::{self, Stop, Waiter};
+use super::{signal, stdio};
 use crate::model::{SignalSet, Wait};
 use nix::errno::Errno;
 use std::convert::Infallible;
@@ -12,12 +12,18 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, ExitStatus};
 
-pub(super) fn command(argv: &[OsString]) -> Command {
-    // The standard library gives SIGPIPE its default back, and this one stays as we set it.
-    // SAFETY: SIG_DFL runs no code of ours.
-    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_DFL) };
+/// A command that gets the default of the signals that we ignore: the standard library gives back SIGPIPE
+/// alone.
+pub(super) fn command<S: AsRef<OsStr>>(argv: &[S]) -> Command {
     let mut command = Command::new(&argv[0]);
     command.args(&argv[1..]);
+    let give_back = || {
+        // SAFETY: SIG_DFL runs no code of ours.
+        unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_DFL) };
+        Ok(())
+    };
+    // SAFETY: between fork and exec it makes one system call and allocates nothing.
+    unsafe { command.pre_exec(give_back) };
     command
 }
 
@@ -27,7 +33,14 @@ pub(super) fn command(argv: &[OsString]) -> Command {
 /// A signal from now on kills us as it would kill the command.
 pub fn exec(argv: &[OsString]) -> Result<Infallible, Stop> {
     before_exec()?;
-    Err(Stop::Errno(errno(&command(argv).exec())))
+    Err(Stop::Errno(become_it(command(argv))))
+}
+
+/// Executes a command in our place. Returns only on failure, of which we must live to tell.
+pub(super) fn become_it(mut command: Command) -> Errno {
+    let failed = command.exec();
+    stdio::ignore_deadly_writes();
+    errno(&failed)
 }
 
 /// Becomes the command, with these signals blocked beside those that are. Returns only on failure.
@@ -48,7 +61,9 @@ pub fn exec_blocking(argv: &[OsString], blocked: SignalSet) -> nix::Result<Infal
         }
         libc::execvp(words[0], words.as_ptr());
     }
-    Err(Errno::last())
+    let failed = Errno::last();
+    stdio::ignore_deadly_writes();
+    Err(failed)
 }
 
 /// Starts a line of the shell as a child, with these variables beside our own.
@@ -118,11 +133,7 @@ pub fn terminate(child: &mut Child) -> nix::Result<()> {
 /// Runs a command that reads `input` and waits for its end; an error if it failed.
 pub fn pipe_to(argv: &[&str], input: &[u8]) -> nix::Result<()> {
     use std::io::Write as _;
-    let mut child = Command::new(argv[0])
-        .args(&argv[1..])
-        .stdin(std::process::Stdio::piped())
-        .spawn()
-        .map_err(|error| errno(&error))?;
+    let mut child = command(argv).stdin(std::process::Stdio::piped()).spawn().map_err(|error| errno(&error))?;
     if let Some(mut pipe) = child.stdin.take() {
         // A reader that has seen enough is no failure.
         drop(pipe.write_all(input));

@@ -3,7 +3,7 @@
 
 use super::file::errno;
 use super::pidfd::PidFd;
-use super::stdio;
+use super::run;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
@@ -12,7 +12,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 /// A child that is running, or has ended and is not reaped yet: its pid names no other process.
@@ -34,18 +34,7 @@ pub struct Usage {
 
 /// Lets stages be waited for. Call it before the first is started.
 pub fn prepare() {
-    // SAFETY: SIG_DFL runs no code of ours. Where SIGCHLD is ignored, as it may be when we start, the
-    // kernel keeps no status of a child; and SIGXFSZ is ignored by ourselves alone.
-    unsafe {
-        libc::signal(libc::SIGCHLD, libc::SIG_DFL);
-        libc::signal(libc::SIGXFSZ, libc::SIG_DFL);
-    }
-}
-
-/// Takes back what `prepare` did for the commands' sake.
-pub fn started_all() {
-    // SAFETY: SIG_IGN runs no code of ours.
-    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+    run::keep_statuses();
 }
 
 impl Stage {
@@ -54,11 +43,7 @@ impl Stage {
     /// It stays in our process group, so that what is typed on the terminal reaches it. It is sent SIGTERM
     /// if we die before it, also of -9: nobody else would end it.
     pub fn start(argv: &[OsString], input: Option<OwnedFd>, output: Option<OwnedFd>) -> nix::Result<Stage> {
-        let ours = [(0, input.is_none()), (1, output.is_none()), (2, true)];
-        let closed: Vec<u8> =
-            ours.into_iter().filter(|(fd, ours)| *ours && stdio::was_closed(*fd)).map(|(fd, _)| fd).collect();
-        let mut command = Command::new(&argv[0]);
-        command.args(&argv[1..]);
+        let mut command = run::command(argv);
         if let Some(input) = input {
             command.stdin(Stdio::from(input));
         }
@@ -67,10 +52,6 @@ impl Stage {
         }
         let parent = nix::unistd::getpid();
         let prepare = move || {
-            for fd in &closed {
-                // SAFETY: close takes a number, and this descriptor holds the /dev/null that we opened.
-                unsafe { libc::close(i32::from(*fd)) };
-            }
             // SAFETY: prctl takes numbers here.
             if unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM) } < 0 {
                 return Err(io::Error::last_os_error());

@@ -158,7 +158,6 @@ impl<'a> Pipeline<'a> {
                 }
             }
         }
-        stage::started_all();
         // No end of any pipe stays with us, or the stages would not see it end.
         drop((input, joints));
         match failed {
