@@ -2,6 +2,7 @@
 //! stopped for it, and the task cannot notice.
 
 use crate::sys::file;
+use crate::sys::pidfd::PidFd;
 use nix::errno::Errno;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -129,6 +130,23 @@ pub fn descendants(pid: i32) -> Vec<i32> {
     found
 }
 
+/// The same, held on to, so that a signal through one meets no other process that was given the pid.
+pub fn hold_descendants(pid: i32) -> Vec<(i32, PidFd)> {
+    hold(pid, descendants(pid))
+}
+
+/// A pid that was listed may have been given to another process before it was opened. One that is still
+/// listed afterwards was not, or its process has ended, and then nothing meets it.
+fn hold(pid: i32, listed: Vec<i32>) -> Vec<(i32, PidFd)> {
+    let mut held: Vec<(i32, PidFd)> =
+        listed.into_iter().filter_map(|listed| Some((listed, PidFd::open(listed).ok()?))).collect();
+    if !held.is_empty() {
+        let still = descendants(pid);
+        held.retain(|(listed, _)| still.contains(listed));
+    }
+    held
+}
+
 /// The device and the inode of what a process has open under a number.
 pub fn descriptor(pid: i32, number: i32) -> Option<(u64, u64)> {
     fs::metadata(format!("/proc/{pid}/fd/{number}")).ok().map(|data| (data.dev(), data.ino()))
@@ -176,6 +194,28 @@ mod tests {
         assert_eq!(splice.transfer(), Some(Transfer::Splice { from: 0, to: 1 }));
         assert_eq!(blocked(libc::SYS_tee, [4, 5, 0, 0, 0, 0]).transfer(), Some(Transfer::Splice { from: 4, to: 5 }));
         assert_eq!(blocked(libc::SYS_wait4, [0; 6]).transfer(), None);
+    }
+
+    #[test]
+    fn what_is_no_descendant_any_more_is_not_held() {
+        use std::io::{Read as _, Write as _};
+        use std::process::{Command, Stdio};
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "cat; :"]);
+        let mut shell = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        // What comes back shows that cat is there.
+        shell.stdin.as_mut().unwrap().write_all(b"x").unwrap();
+        shell.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+        let (me, pid) = (nix::unistd::getpid().as_raw(), i32::try_from(shell.id()).unwrap());
+        let cat = descendants(pid);
+        let pids = |held: Vec<(i32, PidFd)>| held.into_iter().map(|(pid, _)| pid).collect::<Vec<_>>();
+        assert_eq!(cat.len(), 1);
+        assert_eq!(pids(hold_descendants(pid)), cat);
+        // As if the pids of two that have ended were now ours and that of our parent.
+        assert_eq!(pids(hold(pid, vec![me, cat[0], nix::unistd::getppid().as_raw(), i32::MAX])), cat);
+        drop(shell.stdin.take());
+        shell.wait().unwrap();
+        assert_eq!(pids(hold(pid, cat)), [0; 0]);
     }
 
     #[test]

@@ -1,16 +1,16 @@
-//! Running a command: in our place, or as a child whose end we wait for.
+//! Running a command in our place; `child` has those that run beside us.
 #![allow(unsafe_code)]
 
 use super::file::errno;
-use super::waiter::{self, Stop, Waiter};
+use super::waiter::{self, Stop};
 use super::{signal, stdio};
-use crate::model::{SignalSet, Wait};
+use crate::model::SignalSet;
 use nix::errno::Errno;
 use std::convert::Infallible;
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::process::{Child, Command, ExitStatus};
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
 
 /// A command that gets the default of the signals that we ignore: the standard library gives back SIGPIPE
 /// alone.
@@ -66,12 +66,6 @@ pub fn exec_blocking(argv: &[OsString], blocked: SignalSet) -> nix::Result<Infal
     Err(failed)
 }
 
-/// Starts a line of the shell as a child, with these variables beside our own.
-pub fn spawn_shell(line: &OsStr, variables: &[(&str, String)]) -> nix::Result<Child> {
-    let argv = [OsString::from("sh"), OsString::from("-c"), line.to_owned()];
-    start(command(&argv).envs(variables.iter().map(|(name, value)| (name, value))))
-}
-
 /// Leaves the signals to the command that we are about to become.
 pub(super) fn before_exec() -> Result<(), Stop> {
     waiter::give_back_signals();
@@ -86,48 +80,6 @@ pub(super) fn before_exec() -> Result<(), Stop> {
 pub(super) fn keep_statuses() {
     // SAFETY: SIG_DFL runs no code of ours.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
-}
-
-/// Starts the command as a child.
-pub fn spawn(argv: &[OsString]) -> nix::Result<Child> {
-    start(&mut command(argv))
-}
-
-fn start(command: &mut Command) -> nix::Result<Child> {
-    keep_statuses();
-    command.spawn().map_err(|error| errno(&error))
-}
-
-/// Waits for a child. Every signal that asks us to stop is handed to the child, unless the terminal has
-/// sent it to both of us, and its end is still waited for.
-pub fn wait(child: &mut Child, waiter: &Waiter) -> nix::Result<ExitStatus> {
-    // `Child::wait` goes on after EINTR by itself, so the signal would not be seen.
-    let mut status = 0;
-    let pid = libc::pid_t::try_from(child.id()).map_err(|_| Errno::ECHILD)?;
-    loop {
-        if let Some((signal, from_terminal)) = waiter::take() {
-            waiter.arm();
-            if !from_terminal {
-                // SAFETY: kill takes two numbers; the child is ours and not yet reaped.
-                unsafe { libc::kill(pid, signal) };
-            }
-        }
-        // SAFETY: `status` is a valid place for the result and outlives the call.
-        match Errno::result(unsafe { libc::waitpid(pid, &mut status, 0) }) {
-            Ok(_) => return Ok(ExitStatus::from_raw(status)),
-            Err(Errno::EINTR) if waiter.over() => return Err(Errno::ETIMEDOUT),
-            Err(Errno::EINTR) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
-}
-
-/// Ends a child that has had its time, as timeout(1) does, and waits for it; further signals reach it.
-pub fn terminate(child: &mut Child) -> nix::Result<()> {
-    let pid = libc::pid_t::try_from(child.id()).map_err(|_| Errno::ECHILD)?;
-    // SAFETY: kill takes two numbers; the child is ours and not yet reaped.
-    Errno::result(unsafe { libc::kill(pid, libc::SIGTERM) })?;
-    wait(child, &Waiter::new(Wait::Forever)).map(drop)
 }
 
 /// Runs a command that reads `input` and waits for its end; an error if it failed.

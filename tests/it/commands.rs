@@ -1,6 +1,6 @@
 //! The commands that ipcx runs, whichever verb runs them: what they inherit and how they are ended.
 
-use crate::kit::{Env, Starts as _};
+use crate::kit::{Env, Running, Starts as _, until};
 use std::fs;
 
 /// A line of the shell as words of a command line.
@@ -79,4 +79,116 @@ fn a_limit_of_file_sizes_kills_no_ipcx_that_runs_commands() {
         command.limited(libc::RLIMIT_FSIZE, 0).stderr(fs::File::create(env.path("said")).unwrap());
         assert_eq!(command.status().unwrap().code(), Some(status), "{line:?}");
     }
+}
+
+/// The verbs that run a line of the shell beside them, with these options before it.
+fn beside(env: &Env, options: &[&str], line: &str) -> Vec<Running> {
+    let segment = env.out(["shm", "create", "--size", "1"]);
+    let shell = ["sh", "-c", line];
+    let trap = format!("kill -USR1 $$; exec ipcx signal trap USR1 {} --exec \"$0\"", options.join(" "));
+    let commands: [&[&[&str]]; 5] = [
+        &[&["shm", "attach", &segment], options, &["--"], &shell],
+        &[&["pipe"], options, &shell],
+        &[&["sock", "pair"], options, &shell, &[":::", "cat"]],
+        &[&["sock", "pair"], options, &["cat", ":::"], &shell],
+        &[&["signal", "block", "USR1", "--", "sh", "-c", &trap, line]],
+    ];
+    let mut running: Vec<Running> = commands.iter().map(|words| env.start(words.concat())).collect();
+    for keep in [&["--keep"][..], &[]] {
+        let address = format!("./s{}", keep.len());
+        let mut server = env.start([&["sock", "listen", &address, "--exec", line], options, keep].concat());
+        assert!(server.said().starts_with("ipcx: listening on "));
+        running.extend([server, env.start(["sock", "connect", &address])]);
+    }
+    running
+}
+
+/// How many of `beside` run the line; the others are the peers of the last two.
+const BESIDE: usize = 7;
+
+/// The pids that the lines have written, each to the end of one file.
+#[track_caller]
+fn pids(env: &Env, count: usize) -> Vec<String> {
+    let mut text = String::new();
+    until("all commands to run", || {
+        text = fs::read_to_string(env.path("pids")).unwrap_or_default();
+        text.lines().count() == count
+    });
+    text.lines().map(str::to_owned).collect()
+}
+
+#[track_caller]
+fn gone(pids: &[String]) {
+    for pid in pids {
+        let stat = format!("/proc/{pid}/stat");
+        until(&format!("{pid} to be gone"), || fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z ")));
+    }
+}
+
+/// Runs a line with a timeout beside each verb, which must end with all that it has started.
+#[track_caller]
+fn ends_at_the_timeout(line: &str) {
+    let env = Env::new();
+    let running = beside(&env, &["--timeout", "1s"], line);
+    let pids = pids(&env, BESIDE);
+    for (at, mut running) in running.into_iter().enumerate() {
+        running.wait_end();
+        let code = running.status().code();
+        assert!(code == Some(124) || [6, 8].contains(&at), "{at}: {code:?}");
+    }
+    gone(&pids);
+}
+
+#[test]
+fn a_timeout_ends_what_a_command_has_started() {
+    ends_at_the_timeout("sleep 1000 & echo $! >>pids; wait; :");
+}
+
+#[test]
+fn a_timeout_ends_a_command_that_ignores_the_signal() {
+    ends_at_the_timeout(r#"trap "" TERM; sleep 1000 & echo $! >>pids; wait; wait"#);
+}
+
+#[test]
+fn a_timeout_ends_what_ignores_the_signal_when_its_parent_did_not() {
+    ends_at_the_timeout(r#"(trap "" TERM; exec sleep 1000) & echo $! >>pids; wait; :"#);
+}
+
+#[test]
+fn a_timeout_ends_what_has_a_session_of_its_own() {
+    ends_at_the_timeout(r#"setsid sh -c "echo \$\$ >>pids; exec sleep 1000"; :"#);
+}
+
+#[test]
+fn a_timeout_ends_a_command_that_is_stopped() {
+    ends_at_the_timeout("echo $$ >>pids; kill -STOP $$; :");
+}
+
+#[test]
+fn a_command_ends_when_ipcx_is_killed() {
+    let env = Env::new();
+    let running = beside(&env, &[], "echo $$ >>pids; exec sleep 1000");
+    let pids = pids(&env, BESIDE);
+    for mut running in running {
+        running.signal(libc::SIGKILL);
+        running.wait_end();
+    }
+    gone(&pids);
+    env.out(["sem", "create", "/s", "--value", "1"]);
+    let mut run = env.start(["sem", "run", "/s", "--", "sh", "-c", "echo $$; exec sleep 1000"]);
+    let pid = run.line();
+    run.signal(libc::SIGKILL);
+    gone(&[pid]);
+}
+
+#[test]
+fn on_a_kernel_without_handles_of_processes_commands_run_and_end() {
+    use crate::kit::Refusal;
+    let env = Env::new();
+    let refusals = [Refusal::of(libc::SYS_pidfd_open, libc::ENOSYS)];
+    let pair = ["sock", "pair", "sh", "-c", "exit 3", ":::", "sh", "-c", "cat; exit 4"];
+    env.ipcx_refused(&refusals, pair).assert().code(4);
+    let stubborn = r#"trap "" TERM; while :; do read x; done"#;
+    let pair = ["sock", "pair", "--timeout", "300ms", "sh", "-c", stubborn, ":::", "sleep", "1000"];
+    env.ipcx_refused(&refusals, pair).assert().code(124);
 }
