@@ -107,10 +107,15 @@ fn call(text: &[u8]) -> Option<Doing> {
     Some(Doing::Blocked(Blocked { nr, args }))
 }
 
-/// The threads of a process.
-pub fn threads(pid: i32) -> Vec<i32> {
-    let entries = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+/// The threads of a process, in ascending order. ESRCH when there is none.
+pub fn threads(pid: i32) -> nix::Result<Vec<i32>> {
+    let entries = fs::read_dir(format!("/proc/{pid}/task")).map_err(|error| match file::errno(&error) {
+        Errno::ENOENT => Errno::ESRCH,
+        errno => errno,
+    })?;
+    let mut tids: Vec<i32> = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    tids.sort_unstable();
+    Ok(tids)
 }
 
 /// The processes that a process has started, with theirs, the nearest first; not those whose parent has
@@ -119,7 +124,7 @@ pub fn descendants(pid: i32) -> Vec<i32> {
     let mut found = vec![pid];
     let mut at = 0;
     while let Some(pid) = found.get(at).copied() {
-        for thread in threads(pid) {
+        for thread in threads(pid).unwrap_or_default() {
             let children = fs::read(format!("/proc/{pid}/task/{thread}/children")).unwrap_or_default();
             let words = children.split(|byte| *byte == b' ');
             found.extend(words.filter_map(|word| std::str::from_utf8(word).ok()?.parse::<i32>().ok()));
@@ -229,7 +234,8 @@ mod tests {
             nix::unistd::read(&read, &mut [0; 1])
         });
         let (pid, tid) = (i32::try_from(std::process::id()).unwrap(), told.recv().unwrap());
-        assert!(threads(pid).contains(&tid));
+        assert!(threads(pid).unwrap().contains(&tid));
+        assert_eq!(threads(i32::MAX), Err(Errno::ESRCH));
         let waits = || match look(pid, tid) {
             Ok(Doing::Blocked(blocked)) => blocked.transfer() == Some(Transfer::Read(number)),
             _ => false,

@@ -129,7 +129,7 @@ fn gone(pids: &[String]) {
 #[track_caller]
 fn ends_at_the_timeout(line: &str) {
     let env = Env::new();
-    let running = beside(&env, &["--timeout", "1s"], line);
+    let running = beside(&env, &["--timeout", "2s"], line);
     let pids = pids(&env, BESIDE);
     for (at, mut running) in running.into_iter().enumerate() {
         running.wait_end();
@@ -162,6 +162,21 @@ fn a_timeout_ends_what_has_a_session_of_its_own() {
 #[test]
 fn a_timeout_ends_a_command_that_is_stopped() {
     ends_at_the_timeout("echo $$ >>pids; kill -STOP $$; :");
+}
+
+#[test]
+fn a_signal_is_handed_to_what_a_command_has_started_too() {
+    let env = Env::new();
+    let running = beside(&env, &[], "sleep 1000 & echo $! >>pids; wait; :");
+    let pids = pids(&env, BESIDE);
+    for (at, mut running) in running.into_iter().enumerate() {
+        running.signal(libc::SIGTERM);
+        running.wait_end();
+        let code = running.status().code();
+        // One of a pair has ended by itself; its status is that of the other.
+        assert!(code == Some(143) || [2, 6, 8].contains(&at), "{at}: {code:?}");
+    }
+    gone(&pids);
 }
 
 #[test]

@@ -247,7 +247,7 @@ struct Ends {
 impl Ends {
     /// What a process does, of which all threads are looked at.
     fn look(&self, pid: i32, seen: &mut Seen) -> Now {
-        let threads = task::threads(pid);
+        let threads = task::threads(pid).unwrap_or_default();
         threads.into_iter().fold(Now::Unknown, |now, tid| louder(now, self.thread(pid, tid, seen)))
     }
 
