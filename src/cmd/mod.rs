@@ -1,6 +1,7 @@
 //! One file for each subcommand: its arguments, whose comments are the help, the man page and the
 //! completions, and what it does. No system calls and no `match kind` here.
 
+mod children;
 pub mod completions;
 pub mod fifo;
 pub mod ftok;

@@ -1,12 +1,13 @@
 //! What the nouns share: making an object, changing one, and the errors that both give.
 
-use super::{Context, Outcome, usage};
+use super::{Context, Outcome, children, usage};
 use crate::error::{Doing as _, Error, ResultLost};
 use crate::exit::Status;
 use crate::inventory;
 use crate::mech::{self, Access, Change, Created, Opened, Spec};
 use crate::model::{Ident, Kind, Needs, ObjectRef, Text};
 use crate::render::hexdump;
+use crate::sys::child::{Child, Start};
 use crate::sys::waiter::{Stop, Waiter};
 use crate::sys::{run, users};
 use clap::Args;
@@ -182,16 +183,13 @@ pub fn passed_on(ended: ExitStatus) -> Status {
     }
 }
 
-/// Runs a command and waits for its end; its status is ours.
+/// Runs a command and waits for its end; its status is ours, and 124 if its time was over.
 pub fn run_command(command: &[OsString], waiter: &Waiter) -> Outcome {
-    let mut child = run::spawn(command).map_err(|errno| cannot_run(command, errno))?;
-    match run::wait(&mut child, waiter) {
-        Ok(ended) => Ok(passed_on(ended)),
-        Err(Errno::ETIMEDOUT) => {
-            run::terminate(&mut child).map_err(|errno| Error::new("kill", errno, "the command").doing("cannot end"))?;
-            Ok(Status::TimedOut)
-        }
-        Err(errno) => Err(Error::new("waitpid", errno, "the command").doing("cannot wait for")),
+    let start = Start { argv: command, ..Start::default() };
+    let mut child = Child::start(start).map_err(|errno| cannot_run(command, errno))?;
+    match children::attend(&mut child, waiter) {
+        Ok(ended) => Ok(ended.map_or(Status::TimedOut, passed_on)),
+        Err(errno) => Err(Error::new("waitid", errno, "the command").doing("cannot wait for")),
     }
 }
 

@@ -43,17 +43,6 @@ fn read_file(path: &str) -> nix::Result<Status> {
     }
 }
 
-/// The threads of a process, in ascending order.
-pub fn threads(pid: i32) -> nix::Result<Vec<i32>> {
-    let entries = fs::read_dir(format!("/proc/{pid}/task")).map_err(|error| match file::errno(&error) {
-        Errno::ENOENT => Errno::ESRCH,
-        errno => errno,
-    })?;
-    let mut tids: Vec<i32> = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
-    tids.sort_unstable();
-    Ok(tids)
-}
-
 fn parse(bytes: &[u8]) -> Status {
     let mut status = Status::default();
     for line in bytes.split(|byte| *byte == b'\n') {
@@ -117,7 +106,6 @@ mod tests {
         let status = read(me).unwrap();
         assert_eq!(status.uid, Some(nix::unistd::getuid().as_raw()));
         assert!(status.queue.is_some() && status.caught.is_some());
-        assert!(threads(me).unwrap().contains(&me));
         assert_eq!(read(i32::MAX), Err(Errno::ESRCH));
     }
 }

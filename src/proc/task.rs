@@ -2,6 +2,7 @@
 //! stopped for it, and the task cannot notice.
 
 use crate::sys::file;
+use crate::sys::pidfd::PidFd;
 use nix::errno::Errno;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -106,10 +107,15 @@ fn call(text: &[u8]) -> Option<Doing> {
     Some(Doing::Blocked(Blocked { nr, args }))
 }
 
-/// The threads of a process.
-pub fn threads(pid: i32) -> Vec<i32> {
-    let entries = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+/// The threads of a process, in ascending order. ESRCH when there is none.
+pub fn threads(pid: i32) -> nix::Result<Vec<i32>> {
+    let entries = fs::read_dir(format!("/proc/{pid}/task")).map_err(|error| match file::errno(&error) {
+        Errno::ENOENT => Errno::ESRCH,
+        errno => errno,
+    })?;
+    let mut tids: Vec<i32> = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    tids.sort_unstable();
+    Ok(tids)
 }
 
 /// The processes that a process has started, with theirs, the nearest first; not those whose parent has
@@ -118,7 +124,7 @@ pub fn descendants(pid: i32) -> Vec<i32> {
     let mut found = vec![pid];
     let mut at = 0;
     while let Some(pid) = found.get(at).copied() {
-        for thread in threads(pid) {
+        for thread in threads(pid).unwrap_or_default() {
             let children = fs::read(format!("/proc/{pid}/task/{thread}/children")).unwrap_or_default();
             let words = children.split(|byte| *byte == b' ');
             found.extend(words.filter_map(|word| std::str::from_utf8(word).ok()?.parse::<i32>().ok()));
@@ -127,6 +133,23 @@ pub fn descendants(pid: i32) -> Vec<i32> {
     }
     found.remove(0);
     found
+}
+
+/// The same, held on to, so that a signal through one meets no other process that was given the pid.
+pub fn hold_descendants(pid: i32) -> Vec<(i32, PidFd)> {
+    hold(pid, descendants(pid))
+}
+
+/// A pid that was listed may have been given to another process before it was opened. One that is still
+/// listed afterwards was not, or its process has ended, and then nothing meets it.
+fn hold(pid: i32, listed: Vec<i32>) -> Vec<(i32, PidFd)> {
+    let mut held: Vec<(i32, PidFd)> =
+        listed.into_iter().filter_map(|listed| Some((listed, PidFd::open(listed).ok()?))).collect();
+    if !held.is_empty() {
+        let still = descendants(pid);
+        held.retain(|(listed, _)| still.contains(listed));
+    }
+    held
 }
 
 /// The device and the inode of what a process has open under a number.
@@ -179,6 +202,28 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_descendant_any_more_is_not_held() {
+        use std::io::{Read as _, Write as _};
+        use std::process::{Command, Stdio};
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "cat; :"]);
+        let mut shell = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        // What comes back shows that cat is there.
+        shell.stdin.as_mut().unwrap().write_all(b"x").unwrap();
+        shell.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+        let (me, pid) = (nix::unistd::getpid().as_raw(), i32::try_from(shell.id()).unwrap());
+        let cat = descendants(pid);
+        let pids = |held: Vec<(i32, PidFd)>| held.into_iter().map(|(pid, _)| pid).collect::<Vec<_>>();
+        assert_eq!(cat.len(), 1);
+        assert_eq!(pids(hold_descendants(pid)), cat);
+        // As if the pids of two that have ended were now ours and that of our parent.
+        assert_eq!(pids(hold(pid, vec![me, cat[0], nix::unistd::getppid().as_raw(), i32::MAX])), cat);
+        drop(shell.stdin.take());
+        shell.wait().unwrap();
+        assert_eq!(pids(hold(pid, cat)), [0; 0]);
+    }
+
+    #[test]
     fn a_thread_that_waits_for_a_pipe_is_seen_with_its_descriptor() {
         use std::os::fd::AsRawFd as _;
         let (read, write) = crate::sys::pipe::pair().unwrap();
@@ -189,7 +234,8 @@ mod tests {
             nix::unistd::read(&read, &mut [0; 1])
         });
         let (pid, tid) = (i32::try_from(std::process::id()).unwrap(), told.recv().unwrap());
-        assert!(threads(pid).contains(&tid));
+        assert!(threads(pid).unwrap().contains(&tid));
+        assert_eq!(threads(i32::MAX), Err(Errno::ESRCH));
         let waits = || match look(pid, tid) {
             Ok(Doing::Blocked(blocked)) => blocked.transfer() == Some(Transfer::Read(number)),
             _ => false,

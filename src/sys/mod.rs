@@ -13,7 +13,6 @@ pub mod pidfd;
 pub mod pipe;
 pub mod run;
 pub mod signal;
-pub mod stage;
 pub mod stdio;
 pub mod terminal;
 pub mod users;

@@ -3,10 +3,12 @@
 #![allow(unsafe_code)]
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll, ppoll};
 use nix::sys::stat::fstat;
 use nix::sys::statfs::fstatfs;
+use nix::sys::time::TimeSpec;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::time::Duration;
 
 /// A process that we hold on to. Readable in the sense of poll(2) once it has ended.
 #[derive(Debug)]
@@ -73,10 +75,11 @@ impl AsFd for PidFd {
     }
 }
 
-/// Blocks until one of these processes has ended. EINTR when a signal came before.
-pub fn wait_any(processes: &[&PidFd]) -> nix::Result<()> {
-    let mut fds: Vec<PollFd<'_>> = processes.iter().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)).collect();
-    poll(&mut fds, PollTimeout::NONE).map(drop)
+/// Blocks until one of these processes has ended, or what else is there can be read; whether that was before
+/// the time was over. EINTR when a signal came first.
+pub fn wait_any<'a>(fds: impl Iterator<Item = BorrowedFd<'a>>, time: Option<Duration>) -> nix::Result<bool> {
+    let mut fds: Vec<PollFd<'_>> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+    ppoll(&mut fds, time.map(TimeSpec::from), None).map(|ready| ready > 0)
 }
 
 #[cfg(test)]

@@ -1,23 +1,29 @@
-//! Running a command: in our place, or as a child whose end we wait for.
+//! Running a command in our place; `child` has those that run beside us.
 #![allow(unsafe_code)]
 
 use super::file::errno;
-use super::signal;
-use super::waiter::{self, Stop, Waiter};
-use crate::model::{SignalSet, Wait};
+use super::waiter::{self, Stop};
+use super::{signal, stdio};
+use crate::model::SignalSet;
 use nix::errno::Errno;
 use std::convert::Infallible;
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::process::{Child, Command, ExitStatus};
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
 
-pub(super) fn command(argv: &[OsString]) -> Command {
-    // The standard library gives SIGPIPE its default back, and this one stays as we set it.
-    // SAFETY: SIG_DFL runs no code of ours.
-    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_DFL) };
+/// A command that gets the default of the signals that we ignore: the standard library gives back SIGPIPE
+/// alone.
+pub(super) fn command<S: AsRef<OsStr>>(argv: &[S]) -> Command {
     let mut command = Command::new(&argv[0]);
     command.args(&argv[1..]);
+    let give_back = || {
+        // SAFETY: SIG_DFL runs no code of ours.
+        unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_DFL) };
+        Ok(())
+    };
+    // SAFETY: between fork and exec it makes one system call and allocates nothing.
+    unsafe { command.pre_exec(give_back) };
     command
 }
 
@@ -27,7 +33,14 @@ pub(super) fn command(argv: &[OsString]) -> Command {
 /// A signal from now on kills us as it would kill the command.
 pub fn exec(argv: &[OsString]) -> Result<Infallible, Stop> {
     before_exec()?;
-    Err(Stop::Errno(errno(&command(argv).exec())))
+    Err(Stop::Errno(become_it(command(argv))))
+}
+
+/// Executes a command in our place. Returns only on failure, of which we must live to tell.
+pub(super) fn become_it(mut command: Command) -> Errno {
+    let failed = command.exec();
+    stdio::ignore_deadly_writes();
+    errno(&failed)
 }
 
 /// Becomes the command, with these signals blocked beside those that are. Returns only on failure.
@@ -48,13 +61,9 @@ pub fn exec_blocking(argv: &[OsString], blocked: SignalSet) -> nix::Result<Infal
         }
         libc::execvp(words[0], words.as_ptr());
     }
-    Err(Errno::last())
-}
-
-/// Starts a line of the shell as a child, with these variables beside our own.
-pub fn spawn_shell(line: &OsStr, variables: &[(&str, String)]) -> nix::Result<Child> {
-    let argv = [OsString::from("sh"), OsString::from("-c"), line.to_owned()];
-    start(command(&argv).envs(variables.iter().map(|(name, value)| (name, value))))
+    let failed = Errno::last();
+    stdio::ignore_deadly_writes();
+    Err(failed)
 }
 
 /// Leaves the signals to the command that we are about to become.
@@ -73,56 +82,10 @@ pub(super) fn keep_statuses() {
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
 }
 
-/// Starts the command as a child.
-pub fn spawn(argv: &[OsString]) -> nix::Result<Child> {
-    start(&mut command(argv))
-}
-
-fn start(command: &mut Command) -> nix::Result<Child> {
-    keep_statuses();
-    command.spawn().map_err(|error| errno(&error))
-}
-
-/// Waits for a child. Every signal that asks us to stop is handed to the child, unless the terminal has
-/// sent it to both of us, and its end is still waited for.
-pub fn wait(child: &mut Child, waiter: &Waiter) -> nix::Result<ExitStatus> {
-    // `Child::wait` goes on after EINTR by itself, so the signal would not be seen.
-    let mut status = 0;
-    let pid = libc::pid_t::try_from(child.id()).map_err(|_| Errno::ECHILD)?;
-    loop {
-        if let Some((signal, from_terminal)) = waiter::take() {
-            waiter.arm();
-            if !from_terminal {
-                // SAFETY: kill takes two numbers; the child is ours and not yet reaped.
-                unsafe { libc::kill(pid, signal) };
-            }
-        }
-        // SAFETY: `status` is a valid place for the result and outlives the call.
-        match Errno::result(unsafe { libc::waitpid(pid, &mut status, 0) }) {
-            Ok(_) => return Ok(ExitStatus::from_raw(status)),
-            Err(Errno::EINTR) if waiter.over() => return Err(Errno::ETIMEDOUT),
-            Err(Errno::EINTR) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
-}
-
-/// Ends a child that has had its time, as timeout(1) does, and waits for it; further signals reach it.
-pub fn terminate(child: &mut Child) -> nix::Result<()> {
-    let pid = libc::pid_t::try_from(child.id()).map_err(|_| Errno::ECHILD)?;
-    // SAFETY: kill takes two numbers; the child is ours and not yet reaped.
-    Errno::result(unsafe { libc::kill(pid, libc::SIGTERM) })?;
-    wait(child, &Waiter::new(Wait::Forever)).map(drop)
-}
-
 /// Runs a command that reads `input` and waits for its end; an error if it failed.
 pub fn pipe_to(argv: &[&str], input: &[u8]) -> nix::Result<()> {
     use std::io::Write as _;
-    let mut child = Command::new(argv[0])
-        .args(&argv[1..])
-        .stdin(std::process::Stdio::piped())
-        .spawn()
-        .map_err(|error| errno(&error))?;
+    let mut child = command(argv).stdin(std::process::Stdio::piped()).spawn().map_err(|error| errno(&error))?;
     if let Some(mut pipe) = child.stdin.take() {
         // A reader that has seen enough is no failure.
         drop(pipe.write_all(input));

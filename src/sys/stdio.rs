@@ -20,6 +20,7 @@ static CLOSED: AtomicU8 = AtomicU8::new(0);
 #[unsafe(link_section = ".init_array")]
 static AT_START: extern "C" fn() = note_closed;
 
+/// A command that we run finds them closed again, as it would without us: each is closed on exec.
 extern "C" fn note_closed() {
     for fd in 0..3u8 {
         // SAFETY: F_GETFD reads a flag of a descriptor number and touches no memory; the path ends
@@ -28,7 +29,7 @@ extern "C" fn note_closed() {
         unsafe {
             if libc::fcntl(fd.into(), libc::F_GETFD) < 0 {
                 CLOSED.fetch_or(1 << fd, Ordering::Relaxed);
-                libc::open(c"/dev/null".as_ptr(), libc::O_RDWR);
+                libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC);
             }
         }
     }

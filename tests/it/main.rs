@@ -5,6 +5,7 @@
 mod kit;
 
 mod cmd;
+mod commands;
 mod examples;
 mod hostile;
 mod identity;

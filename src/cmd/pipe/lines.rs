@@ -5,7 +5,7 @@ use super::tally::{Now, Tally};
 use super::watch::Watch;
 use crate::model::{Text, Value};
 use crate::render::{Style, TimeFormat};
-use crate::sys::stage::Stage;
+use crate::sys::child::Child;
 use crate::ui::Meter;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
@@ -37,7 +37,7 @@ impl Lines {
 
     /// Whether the last command has the terminal for itself from now on: it has begun to write there, or may
     /// soon, because the first of the others has ended.
-    pub fn must_give_way(&self, watch: &Watch, running: &[Option<Stage>]) -> bool {
+    pub fn must_give_way(&self, watch: &Watch, running: &[Option<Child>]) -> bool {
         let last = running.len() - 1;
         let wrote = watch.stages[last].io.is_some_and(|io| io.written > 0);
         self.shared && (wrote || last == 0 || running.iter().any(Option::is_none))

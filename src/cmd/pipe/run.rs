@@ -3,14 +3,14 @@
 use super::lines::Lines;
 use super::watch::{self, Watch};
 use super::{PipeArgs, Report, report};
-use crate::cmd::{Context, Outcome, verbs};
+use crate::cmd::{Context, Outcome, children, verbs};
 use crate::error::Error;
 use crate::exit::Status;
 use crate::model::{Text, Wait};
-use crate::proc::{sysctl, task};
-use crate::sys::pidfd::PidFd;
+use crate::proc::sysctl;
+use crate::sys::child::{Child, End};
+use crate::sys::pidfd;
 use crate::sys::pipe::{self, Identity};
-use crate::sys::stage::{self, Stage, Usage};
 use crate::sys::stdio;
 use crate::sys::waiter::{self, Waiter};
 use crate::ui::Meter;
@@ -18,30 +18,22 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-/// How long a stage has to end after SIGTERM.
-const GRACE: Duration = Duration::from_secs(2);
 /// A pipeline that is over sooner needs no meter.
 const METER_AFTER: Duration = Duration::from_millis(300);
 const PAINT_EVERY: Duration = Duration::from_millis(200);
-
-/// How a stage ended.
-pub struct End {
-    pub status: ExitStatus,
-    pub usage: Usage,
-}
 
 /// A pipeline that runs.
 pub struct Pipeline<'a> {
     pub commands: &'a [&'a [OsString]],
     pub pids: Vec<i32>,
     /// The stages that have not ended.
-    running: Vec<Option<Stage>>,
+    running: Vec<Option<Child>>,
     pub ends: Vec<Option<End>>,
     pub watch: Option<Watch>,
     pub started: Instant,
@@ -138,13 +130,12 @@ impl<'a> Pipeline<'a> {
             signal: None,
             ended: false,
         };
-        stage::prepare();
         let mut joints = joints.into_iter();
         let mut input = None;
         let mut failed = None;
         for command in commands {
             let (next, output) = joints.next().map_or((None, None), |(read, write)| (Some(read), Some(write)));
-            match Stage::start(command, std::mem::replace(&mut input, next), output) {
+            match Child::between(command, std::mem::replace(&mut input, next), output) {
                 Ok(stage) => {
                     if let Some(watch) = &mut pipeline.watch {
                         watch.started(pipeline.pids.len(), stage.pid);
@@ -158,7 +149,6 @@ impl<'a> Pipeline<'a> {
                 }
             }
         }
-        stage::started_all();
         // No end of any pipe stays with us, or the stages would not see it end.
         drop((input, joints));
         match failed {
@@ -178,7 +168,10 @@ impl<'a> Pipeline<'a> {
             let waited = match &self.watch {
                 // It is not looked at, so any order will do.
                 None => first.wait(),
-                Some(watch) => stage::wait_any(self.running.iter().flatten(), watch.left()),
+                Some(watch) => {
+                    let handles = self.running.iter().flatten().filter_map(|stage| stage.handle.as_ref());
+                    pidfd::wait_any(handles.map(AsFd::as_fd), Some(watch.left())).map(drop)
+                }
             };
             match waited {
                 Ok(()) => {}
@@ -213,13 +206,8 @@ impl<'a> Pipeline<'a> {
     /// Hands a signal that asks us to stop to every stage and what it has started, unless the terminal has
     /// sent it to all of us.
     fn hand_on(&mut self, waiter: &Waiter) {
-        while let Some((signal, from_terminal)) = waiter::take() {
-            waiter.arm();
-            self.signal = Some((signal, from_terminal));
-            if !from_terminal {
-                self.signal_all(&[signal]);
-            }
-        }
+        let running: Vec<&Child> = self.running.iter().flatten().collect();
+        self.signal = children::hand_on(&running, waiter).or(self.signal);
     }
 
     /// Takes the stages that have ended, after the last look at what they read and wrote.
@@ -232,47 +220,18 @@ impl<'a> Pipeline<'a> {
             if let Some(watch) = &mut self.watch {
                 watch.ended(at);
             }
-            let (status, usage) = stage.reap().map_err(cannot_wait)?;
-            self.ends[at] = Some(End { status, usage });
+            self.ends[at] = Some(stage.reap().map_err(cannot_wait)?);
             *place = None;
         }
         Ok(())
     }
 
-    /// Ends all stages with what they have started: SIGTERM, and SIGKILL for those that are still there
-    /// after a while. A stage that is stopped gets to see it.
+    /// Ends all stages with what they have started.
     fn terminate(&mut self) -> anyhow::Result<()> {
         self.ended = true;
-        let patience = Waiter::new(Wait::within(Some(GRACE)));
-        self.signal_all(&[libc_signal(Signal::SIGTERM), libc_signal(Signal::SIGCONT)]);
-        let mut patient = true;
-        while let Some(first) = self.running.iter().flatten().next() {
-            match first.wait() {
-                Ok(()) | Err(Errno::EINTR) => {}
-                Err(errno) => return Err(cannot_wait(errno)),
-            }
-            self.hand_on(&patience);
-            if patient && patience.over() {
-                patient = false;
-                self.signal_all(&[libc_signal(Signal::SIGKILL)]);
-            }
-            self.reap()?;
-        }
-        Ok(())
-    }
-
-    fn signal_all(&self, signals: &[i32]) {
-        for stage in self.running.iter().flatten() {
-            let descendants: Vec<PidFd> =
-                task::descendants(stage.pid).into_iter().filter_map(|pid| PidFd::open(pid).ok()).collect();
-            for signal in signals {
-                stage.signal(*signal);
-                for descendant in &descendants {
-                    // One that is gone meanwhile needs no signal.
-                    let _ = descendant.send(*signal, None);
-                }
-            }
-        }
+        let running: Vec<&Child> = self.running.iter().flatten().collect();
+        self.signal = children::end(&running).map_err(cannot_wait)?.or(self.signal);
+        self.reap()
     }
 
     /// The status of the last stage, or of the first that failed.

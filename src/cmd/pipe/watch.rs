@@ -7,9 +7,9 @@
 use super::tally::{Now, Range, Tally, louder};
 use crate::proc::io::{self, Account, Io};
 use crate::proc::task::{self, Doing, Transfer};
+use crate::sys::child::Child;
 use crate::sys::pidfd::PidFd;
 use crate::sys::pipe::{self, Identity, Slots};
-use crate::sys::stage::Stage;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -91,7 +91,7 @@ impl Watch {
     }
 
     /// Takes a sample when it is time for it. A stage that has ended is none.
-    pub fn sample(&mut self, stages: &[Option<Stage>]) {
+    pub fn sample(&mut self, stages: &[Option<Child>]) {
         let start = Instant::now();
         if start < self.next {
             return;
@@ -126,7 +126,7 @@ impl Watch {
         }
     }
 
-    fn look_at_edge(&mut self, at: usize, stages: &[Option<Stage>]) {
+    fn look_at_edge(&mut self, at: usize, stages: &[Option<Child>]) {
         let (fill, used) = match self.open(at, stages) {
             None => (None, None),
             Some(end) => {
@@ -150,9 +150,9 @@ impl Watch {
 
     /// A duplicate of an end of the pipe, rather of that to read from: it tells more. A stage may have
     /// redirected it away, or started a process that holds it instead.
-    fn open(&mut self, at: usize, stages: &[Option<Stage>]) -> Option<OwnedFd> {
+    fn open(&mut self, at: usize, stages: &[Option<Child>]) -> Option<OwnedFd> {
         let identity = self.edges[at].identity;
-        let duplicate = |stage: &Stage, pid: i32, number: i32| {
+        let duplicate = |stage: &Child, pid: i32, number: i32| {
             let opened = (pid != stage.pid).then(|| PidFd::open(pid).ok()).flatten();
             let handle = opened.as_ref().or(stage.handle.as_ref().filter(|_| pid == stage.pid))?;
             let fd = handle.descriptor(number).ok()?;
@@ -180,7 +180,7 @@ impl Watch {
         Some(fd)
     }
 
-    fn look_at_stage(&mut self, at: usize, stage: &Stage) {
+    fn look_at_stage(&mut self, at: usize, stage: &Child) {
         let input = if at == 0 { self.ends.0 } else { Some(self.edges[at - 1].identity) };
         let output = self.edges.get(at).map_or(self.ends.1, |edge| Some(edge.identity));
         let empty = at > 0 && self.edges[at - 1].fill == Some(0);
@@ -247,7 +247,7 @@ struct Ends {
 impl Ends {
     /// What a process does, of which all threads are looked at.
     fn look(&self, pid: i32, seen: &mut Seen) -> Now {
-        let threads = task::threads(pid);
+        let threads = task::threads(pid).unwrap_or_default();
         threads.into_iter().fold(Now::Unknown, |now, tid| louder(now, self.thread(pid, tid, seen)))
     }
 

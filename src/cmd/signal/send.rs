@@ -10,12 +10,14 @@ use crate::exit::Status;
 use crate::model::{Escaped, Signal, Wait};
 use crate::proc::status;
 use crate::render::text::count;
+use crate::sys::pidfd;
 use crate::sys::signal::{Queued, real_time};
 use crate::sys::waiter::{Stop, Waiter};
 use crate::ui::Ui;
 use clap::Args;
 use nix::errno::Errno;
 use regex_lite::Regex;
+use std::os::fd::AsFd as _;
 use std::time::Duration;
 
 /// The kernel has no event for room in the queue of signals, so this is the one wait that looks again
@@ -333,10 +335,9 @@ fn wait(mut processes: Vec<Process>, span: Duration) -> anyhow::Result<()> {
         if processes.is_empty() {
             break Ok(());
         }
-        let fds: Vec<_> = processes.iter().map(|process| &process.fd).collect();
         let list = || processes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        match waiter.run(|| crate::sys::pidfd::wait_any(&fds)) {
-            Ok(()) => {}
+        match waiter.run(|| pidfd::wait_any(processes.iter().map(|process| process.fd.as_fd()), None)) {
+            Ok(_) => {}
             Err(Stop::TimedOut) => {
                 processes.retain(|process| process.fd.ended() == Ok(false));
                 let list = processes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");

@@ -7,6 +7,7 @@ use crate::error::{Doing as _, Error, Result};
 use crate::exit::Status;
 use crate::model::{Align, Field, Needs, Seen, SignalSet, Text, Value};
 use crate::proc::status::{self, Status as Signals};
+use crate::proc::task;
 use crate::render::{self, Document, Layout, Style, TimeFormat};
 use crate::sys::signal::real_time;
 use crate::sys::users::Names;
@@ -154,7 +155,7 @@ fn look(target: Target, lists: bool, names: &mut Names) -> Result<Row> {
 
 /// The threads that block other signals than the first one, or have signals of their own pending.
 fn threads(pid: i32, first: &Signals, lists: bool) -> Seen<Value> {
-    let tids = match status::threads(pid) {
+    let tids = match task::threads(pid) {
         Ok(tids) => tids,
         Err(errno) => return Seen::hidden("opendir", errno as i32),
     };

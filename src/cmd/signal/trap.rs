@@ -1,13 +1,13 @@
 //! `ipcx signal trap`.
 
 use crate::args::{signal as words, units};
-use crate::cmd::{Context, Outcome};
+use crate::cmd::{Context, Outcome, children};
 use crate::error::{Error, ResultLost};
 use crate::exit::Status;
 use crate::model::{Align, Field, Needs, Origin, Seen, Signal, SignalSet, Text, Value, Wait};
 use crate::proc::find;
 use crate::render::{self, Style, TimeFormat};
-use crate::sys::run;
+use crate::sys::child::{Child, Start};
 use crate::sys::signal::{self, Arrived, real_time};
 use crate::sys::users::Names;
 use crate::sys::waiter::{self, Stop, Waiter};
@@ -252,32 +252,29 @@ fn execute(
         ("IPCX_SENDER_PID", text(arrived.pid)),
         ("IPCX_VALUE", text(arrived.value)),
     ];
-    let mut child = match run::spawn_shell(line, &variables) {
+    let argv = ["sh".into(), "-c".into(), line.clone()];
+    let start = Start { argv: &argv, variables: &variables, ..Start::default() };
+    let mut child = match Child::start(start) {
         Ok(child) => child,
         Err(errno) => {
             ctx.ui.warn(format_args!("the command could not be run for {}: {errno:?}", label.escaped()));
             return Ok(None);
         }
     };
-    let ended = run::wait(&mut child, waiter);
+    let ended = children::attend(&mut child, waiter);
     // A signal that was handed to the command was for us.
     waiter::put_back();
     match ended {
-        Ok(ended) if ended.success() => {}
-        Ok(ended) => {
+        Ok(None) => return Err(Status::TimedOut),
+        Ok(Some(ended)) if ended.success() => {}
+        Ok(Some(ended)) => {
             let how = match (ended.code(), ended.signal()) {
                 (Some(code), _) => format!("status {code}"),
                 (None, signal) => Signal(signal.unwrap_or(0)).label(real_time()),
             };
             ctx.ui.warn(format_args!("the command for {} ended with {how}", label.escaped()));
         }
-        Err(Errno::ETIMEDOUT) => {
-            if let Err(errno) = run::terminate(&mut child) {
-                ctx.ui.warn(format_args!("the command could not be ended: {errno:?}"));
-            }
-            return Err(Status::TimedOut);
-        }
         Err(errno) => ctx.ui.warn(format_args!("the end of the command could not be waited for: {errno:?}")),
     }
-    Ok(i32::try_from(child.id()).ok())
+    Ok(Some(child.pid))
 }

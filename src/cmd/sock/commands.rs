@@ -1,30 +1,28 @@
 //! The commands that a socket is given to: started, looked after, ended.
 
-use crate::cmd::verbs;
+use crate::cmd::{children, verbs};
 use crate::error::Error;
 use crate::exit::Status;
-use crate::model::Wait;
 use crate::sys::child::{Child, wait_any};
 use crate::sys::waiter::{self, Stop, Waiter};
 use nix::errno::Errno;
-use nix::sys::signal::Signal;
 use std::os::fd::BorrowedFd;
 
 /// Waits until a child ends or `other` can be read.
 pub fn wait(children: &[Child], other: Option<BorrowedFd<'_>>, waiter: &Waiter) -> Result<(), Stop> {
-    wait_any(children.iter(), other, waiter)
+    wait_any(children.iter(), other.into_iter(), waiter)
 }
 
 /// How a child ended, once it has.
 pub fn status(child: &mut Child) -> anyhow::Result<Option<Status>> {
-    let ended = child.status();
-    let ended = ended.map_err(|errno| Error::new("waitpid", errno, "the command").doing("cannot wait for"))?;
+    let ended = child.status().map_err(cannot_wait)?;
     Ok(ended.map(verbs::passed_on))
 }
 
-/// Waits for all children; a signal is handed on to them, unless the terminal has sent it to all of us.
-/// Their statuses, in their order; 124 for all of them when their time was over and they were ended.
-pub fn attend(children: &mut [Child], own_groups: bool, waiter: &Waiter) -> anyhow::Result<Vec<Status>> {
+/// Waits for all children; a signal is handed on to them and to what they have started, unless the terminal
+/// has sent it to all of us. Their statuses, in their order; 124 for all of them when their time was over and
+/// they were ended.
+pub fn attend(children: &mut [Child], _own_groups: bool, waiter: &Waiter) -> anyhow::Result<Vec<Status>> {
     loop {
         if let Some(all) = statuses(children)? {
             return Ok(all);
@@ -36,37 +34,20 @@ pub fn attend(children: &mut [Child], own_groups: bool, waiter: &Waiter) -> anyh
                 return Ok(vec![Status::TimedOut; children.len()]);
             }
             Err(Stop::Signal(_)) => {
-                if let Some((signal, from_terminal)) = waiter::take() {
-                    waiter.arm();
-                    if own_groups || !from_terminal {
-                        children.iter().for_each(|child| child.signal(signal));
-                    }
-                }
+                children::hand_on(&children.iter().collect::<Vec<_>>(), waiter);
             }
             Err(Stop::Errno(errno)) => return Err(cannot_wait(errno)),
         }
     }
 }
 
-/// Ends all children and waits for them, as long as it takes. A signal that asks us to stop reminds them.
+/// Ends all children with all that they have started, and waits for them. What has asked us to stop is known
+/// afterwards, too.
 pub fn end(children: &mut [Child]) -> anyhow::Result<()> {
-    let mut asked = waiter::take().map(|(signal, _)| signal);
-    let waiter = Waiter::new(Wait::Forever);
-    let remind = |children: &[Child]| children.iter().for_each(|child| child.signal(Signal::SIGTERM as i32));
-    remind(children);
-    while statuses(children)?.is_none() {
-        match wait(children, None, &waiter) {
-            Ok(()) | Err(Stop::TimedOut) => {}
-            Err(Stop::Signal(_)) => {
-                let (again, _) = waiter::take().unwrap_or_default();
-                asked = asked.or(Some(again).filter(|signal| *signal != 0));
-                waiter.arm();
-                remind(children);
-            }
-            Err(Stop::Errno(errno)) => return Err(cannot_wait(errno)),
-        }
-    }
-    if asked.is_some() {
+    let before = waiter::take();
+    let meanwhile = children::end(&children.iter().collect::<Vec<_>>()).map_err(cannot_wait)?;
+    statuses(children)?;
+    if before.or(meanwhile).is_some() {
         waiter::put_back();
     }
     Ok(())
@@ -77,5 +58,5 @@ fn statuses(children: &mut [Child]) -> anyhow::Result<Option<Vec<Status>>> {
 }
 
 fn cannot_wait(errno: Errno) -> anyhow::Error {
-    Error::new("poll", errno, "the command").doing("cannot wait for")
+    Error::new("waitid", errno, "the command").doing("cannot wait for")
 }

@@ -76,7 +76,7 @@ fn of_a_posix_semaphore_it_says_what_it_cannot_promise_and_does_its_best() {
         let mut run = env.start(["sem", "run", "/slots", "--", "sh", "-c", "echo held; exec cat"]);
         assert_eq!(run.line(), "held");
         assert_eq!(values(&env, "/slots"), [0]);
-        run.wait_blocked("wait");
+        run.wait_blocked("poll");
         run.signal(signal);
         run.wait_end();
         assert_eq!(run.status().code(), Some(status));
@@ -91,9 +91,9 @@ fn a_command_that_refuses_to_die_is_still_waited_for() {
     let script = "trap '' TERM; echo held; read -r _; echo done; exit 5";
     let mut run = env.start(["sem", "run", "/slots", "--", "sh", "-c", script]);
     assert_eq!(run.line(), "held");
-    run.wait_blocked("wait");
+    run.wait_blocked("poll");
     run.signal(libc::SIGTERM);
-    run.wait_blocked("wait");
+    run.wait_blocked("poll");
     assert_eq!(values(&env, "/slots"), [0]);
     run.write(b"\n");
     assert_eq!(run.line(), "done");

@@ -135,7 +135,7 @@ fn a_signal_is_handed_to_the_command_whose_end_is_waited_for() {
     let mut attach = env.start(["shm", "attach", &id, "--", "sh", "-c", script]);
     assert_eq!(attach.line(), "ready");
     assert_eq!(nattch(&env, &id), 1);
-    attach.wait_blocked("wait");
+    attach.wait_blocked("poll");
     attach.signal(libc::SIGTERM);
     assert_eq!(attach.line(), "got it");
     assert_eq!(attach.status().code(), Some(3));

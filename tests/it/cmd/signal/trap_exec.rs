@@ -85,7 +85,7 @@ fn a_signal_that_ends_the_trap_ends_its_command_too() {
         let mut trap = executing(&env, "USR1", "echo $$; exec sleep 1000");
         trap.signal(libc::SIGUSR1);
         let child: u32 = trap.line().parse().unwrap();
-        trap.wait_blocked("wait");
+        trap.wait_blocked("poll");
         trap.signal(signal);
         trap.wait_end();
         assert_eq!(trap.status().code(), Some(status));
