@@ -22,9 +22,16 @@ pub fn status(child: &mut Child) -> anyhow::Result<Option<Status>> {
 /// Waits for all children; a signal is handed on to them and to what they have started, unless the terminal
 /// has sent it to all of us. Their statuses, in their order; 124 for all of them when their time was over and
 /// they were ended.
-pub fn attend(children: &mut [Child], _own_groups: bool, waiter: &Waiter) -> anyhow::Result<Vec<Status>> {
+pub fn attend(children: &mut [Child], waiter: &Waiter) -> anyhow::Result<Vec<Status>> {
+    let mut asked = None;
     loop {
         if let Some(all) = statuses(children)? {
+            if let Some((signal, true)) = waiter::take().or(asked)
+                && all.iter().any(|status| matches!(status, Status::Signal(died) if *died == signal))
+            {
+                // ^C ended the commands; so that a script ends as well, we die of it too.
+                waiter::put_back();
+            }
             return Ok(all);
         }
         match wait(children, None, waiter) {
@@ -34,7 +41,7 @@ pub fn attend(children: &mut [Child], _own_groups: bool, waiter: &Waiter) -> any
                 return Ok(vec![Status::TimedOut; children.len()]);
             }
             Err(Stop::Signal(_)) => {
-                children::hand_on(&children.iter().collect::<Vec<_>>(), waiter);
+                asked = children::hand_on(&children.iter().collect::<Vec<_>>(), waiter).or(asked);
             }
             Err(Stop::Errno(errno)) => return Err(cannot_wait(errno)),
         }

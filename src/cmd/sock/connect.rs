@@ -55,7 +55,7 @@ pub fn run(args: &ConnectArgs, ctx: &mut Context) -> Outcome {
         let socket = connected.map_err(verbs::before_command)?;
         let start = Start { argv: &args.command, streams: Some(socket), ..Start::default() };
         let child = Child::start(start).map_err(|errno| verbs::cannot_run(&args.command, errno))?;
-        let statuses = commands::attend(&mut [child], false, &waiter)?;
+        let statuses = commands::attend(&mut [child], &waiter)?;
         return Ok(statuses.first().copied().unwrap_or(Status::Done));
     }
     let socket = connected?;

@@ -143,7 +143,7 @@ fn serve_one(command: &OsString, listener: Listener, waiter: &Waiter) -> Outcome
     drop(listener);
     let argv = shell(command);
     let child = start(&argv, accepted).map_err(|errno| verbs::cannot_run(&argv, errno))?;
-    let statuses = commands::attend(&mut [child], true, waiter)?;
+    let statuses = commands::attend(&mut [child], waiter)?;
     Ok(statuses.first().copied().unwrap_or(Status::Done))
 }
 

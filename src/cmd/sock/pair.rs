@@ -17,7 +17,9 @@ use std::time::Duration;
 const BETWEEN: &str = ":::";
 
 #[derive(Args, Debug)]
-#[command(after_help = "\
+#[command(
+    override_usage = "ipcx sock pair [OPTIONS] CMD... ::: CMD...",
+    after_help = "\
 Examples:
   ipcx sock pair ./client ::: ./server
   ipcx sock pair sh -c 'echo 6; read answer; echo \"$answer\" >&2' ::: sh -c 'read n; echo $((n * 7))'
@@ -25,7 +27,8 @@ Examples:
 
 Each command has one end of a pair of sockets as standard input and standard output, so what
 one writes the other reads; when one ends, the other sees the end of its input. The status
-is that of the second one. Signals reach both.")]
+is that of the second one. Signals reach both."
+)]
 pub struct PairArgs {
     /// Type of the sockets: stream, dgram or seqpacket
     #[arg(
@@ -73,7 +76,7 @@ pub fn run(args: &PairArgs) -> Outcome {
             return Err(error);
         }
     }
-    let statuses = commands::attend(&mut children, false, &waiter)?;
+    let statuses = commands::attend(&mut children, &waiter)?;
     let failed = statuses.iter().copied().find(|status| args.pipefail && status.number() != 0);
     Ok(failed.or(statuses.last().copied()).unwrap_or(Status::Done))
 }

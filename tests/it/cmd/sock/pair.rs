@@ -20,6 +20,19 @@ fn each_reads_what_the_other_writes() {
 }
 
 #[test]
+fn what_is_typed_on_the_terminal_ends_both_and_the_script() {
+    use std::io::Write as _;
+    use std::os::unix::process::ExitStatusExt as _;
+    let env = Env::new();
+    let sleep = |name: &str| format!("echo >{name}; exec sleep 1000");
+    let command = env.command(["sock", "pair", "sh", "-c", &sleep("one"), ":::", "sh", "-c", &sleep("two")]);
+    let (run, mut terminal) = Running::in_terminal(command, false);
+    until("both to run", || env.path("one").exists() && env.path("two").exists());
+    terminal.write_all(b"\x03").unwrap();
+    assert_eq!(run.status().signal(), Some(libc::SIGINT));
+}
+
+#[test]
 fn when_one_ends_the_other_sees_the_end() {
     let env = Env::new();
     env.ipcx(["sock", "pair", "echo", "all", ":::", "sh", "-c", "cat >got"]).assert().success();
