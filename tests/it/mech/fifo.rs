@@ -31,7 +31,7 @@ fn readers_writers_bytes_and_those_stuck_in_open_are_named() {
     let mut file = both_ends(&env, "f");
     file.write_all(b"hello").unwrap();
     let open = listed(&env, "fifo", &reference);
-    assert_eq!((&open["readers"], &open["writers"], &open["opening"]), (&1.into(), &1.into(), &0.into()));
+    assert_eq!((&open["readers"], &open["writers"], &open["opening"]), (&1.into(), &1.into(), &nobody));
     assert_eq!((&open["bytes"], &open["capacity"], &open["family"]), (&5.into(), &65536.into(), &"file".into()));
     assert_eq!(our_end(&open, "processes", &file)["role"], "both");
 }
@@ -56,7 +56,7 @@ fn a_thread_that_is_not_the_first_is_found_in_open_too() {
     until("the thread to wait in open", || opening() == 1);
     drop(OpenOptions::new().write(true).open(env.path("f")).unwrap());
     thread.join().unwrap().unwrap();
-    assert_eq!(opening(), 0);
+    assert_eq!(opening(), if env.has_users() { 0.into() } else { Value::Null });
 }
 
 #[test]
