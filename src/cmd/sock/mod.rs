@@ -2,6 +2,7 @@
 
 mod commands;
 mod connect;
+mod converse;
 mod listen;
 mod pair;
 mod peek;

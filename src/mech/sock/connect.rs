@@ -15,6 +15,16 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::stat;
 use std::os::fd::{AsFd as _, OwnedFd};
 
+/// A datagram socket that sends to an address and can be answered from there.
+pub fn connect_datagrams(address: &Address, waiter: &Waiter) -> Result<OwnedFd> {
+    let socket = connect(address, SockType::Datagram, waiter)?;
+    if address.is_unix() {
+        // Only a name can be answered. Bound after it is connected, so that nobody else's messages get in.
+        sys::bind(&socket, &Name::any_unix()).map_err(|errno| Error::new("bind", errno, address))?;
+    }
+    Ok(socket)
+}
+
 /// A socket that is connected to an address; all addresses of a host are tried. A datagram socket only
 /// remembers where its messages go.
 pub fn connect(address: &Address, kind: SockType, waiter: &Waiter) -> Result<OwnedFd> {
@@ -44,6 +54,10 @@ fn reach(
     waiter: &Waiter,
 ) -> std::result::Result<(), Stop> {
     let blocks = if waiter.never() { OFlag::O_NONBLOCK } else { OFlag::empty() };
+    if matches!(address, Address::Udp(_)) {
+        // Without it a broadcast address is refused with EACCES: socket(7).
+        sys::set_option(socket, libc::SOL_SOCKET, libc::SO_BROADCAST, 1)?;
+    }
     if address.is_unix() || kind == SockType::Datagram {
         // A full backlog is waited for; what a signal interrupts has not begun.
         fcntl(socket, FcntlArg::F_SETFL(OFlag::O_RDWR | blocks))?;

@@ -112,6 +112,7 @@ impl Sender<'_> {
                     .hinting(format!("net.unix.max_dgram_qlen = {most} bounds the datagrams that wait for a receiver"))
             }
             Errno::EAGAIN => error.because("the receiver has not taken what was sent before"),
+            Errno::ECONNREFUSED if matches!(self.address, Address::Udp(_)) => refused(error),
             Errno::ECONNREFUSED | Errno::ENOTCONN => {
                 error.because("nobody receives there any more").with_status(Status::NoSuch)
             }
@@ -177,6 +178,11 @@ impl Sender<'_> {
     }
 }
 
+/// The machine said that nobody has this port of UDP.
+fn refused(error: Error) -> Error {
+    error.because("nobody listens there").with_status(Status::NoSuch)
+}
+
 /// What came with a message.
 #[derive(Debug)]
 pub struct Message {
@@ -184,6 +190,20 @@ pub struct Message {
     /// Of unix sockets, if they were asked for.
     pub credentials: Option<Credentials>,
     pub descriptors: Vec<OwnedFd>,
+}
+
+/// Takes one datagram into `into`, whole, if one is there.
+pub fn receive_ready(socket: impl AsFd, address: &Address, into: &mut Vec<u8>, waiter: &Waiter) -> Result<bool> {
+    into.clear();
+    into.reserve(ROOM);
+    let flags = libc::MSG_TRUNC | libc::MSG_DONTWAIT;
+    match waiter.run(|| sys::recv(&socket, into, flags)) {
+        Ok(length) if length > into.len() => Err(cut(length, into.len(), address)),
+        Ok(_) => Ok(true),
+        Err(Stop::Errno(Errno::EAGAIN)) => Ok(false),
+        Err(Stop::Errno(Errno::ECONNREFUSED)) => Err(refused(Error::new("recv", Errno::ECONNREFUSED, address))),
+        Err(stop) => Err(stopped(stop, "recv", address)),
+    }
 }
 
 /// Takes one message into `into`, whole. `None` at the end of a connection. With `all` it comes with its

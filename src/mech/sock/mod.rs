@@ -13,9 +13,9 @@ mod peek;
 mod sys;
 
 pub use bind::{Accepted, Binding, Listener};
-pub use connect::connect;
+pub use connect::{connect, connect_datagrams};
 pub use described::described;
-pub use message::{Message, Sender, descriptor, receive, receive_part};
+pub use message::{Message, Sender, descriptor, receive, receive_part, receive_ready};
 pub use object::{UnixSock, borrow};
 pub use peek::peek;
 

@@ -57,6 +57,14 @@ impl Name {
         name
     }
 
+    /// Bound to this, a socket gets an abstract name that nobody else has: unix(7), autobind.
+    pub(in crate::mech::sock) fn any_unix() -> Name {
+        let mut name = Name::empty();
+        name.storage.ss_family = libc::AF_UNIX as libc::sa_family_t;
+        name.length = HEAD as libc::socklen_t;
+        name
+    }
+
     #[cfg(test)]
     fn inet(address: SocketAddr) -> Name {
         let mut name = Name::empty();

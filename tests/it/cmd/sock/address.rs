@@ -61,11 +61,9 @@ fn what_is_no_address_is_wrong_usage() {
         let said = env.fails(2, ["sock", verb, address, "--type", kind]);
         assert!(said.contains("always of type"), "{said}");
     }
-    for verb in ["listen", "connect"] {
-        for args in [["udp:127.0.0.1:1", "-v"], ["./s", "--type=dgram"]] {
-            let said = env.fails(2, ["sock", verb, args[0], args[1]]);
-            assert!(said.contains("datagrams have no connections"), "{said}");
-        }
+    for args in [["udp:127.0.0.1:1", "-v"], ["./s", "--type=dgram"]] {
+        let said = env.fails(2, ["sock", "listen", args[0], args[1]]);
+        assert!(said.contains("datagrams have no connections"), "{said}");
     }
 }
 

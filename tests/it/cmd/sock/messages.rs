@@ -80,7 +80,18 @@ fn udp_carries_datagrams() {
     env.ipcx(["sock", "send", &address, "a", "b"]).assert().success();
     assert_eq!(success(receiver), "a\nb\n");
     let said = env.fails(3, ["sock", "send", &address, "nobody"]);
-    assert!(said.contains("nobody receives there"), "{said}");
+    assert!(said.contains("nobody listens there"), "{said}");
+}
+
+#[test]
+fn a_datagram_goes_to_a_broadcast_address() {
+    let env = Env::new();
+    let receiver = std::net::UdpSocket::bind(("0.0.0.0", 0)).unwrap();
+    let address = format!("udp:127.255.255.255:{}", receiver.local_addr().unwrap().port());
+    env.ipcx(["sock", "send", &address, "to all"]).assert().success();
+    let mut got = [0; 10];
+    let (length, _) = receiver.recv_from(&mut got).unwrap();
+    assert_eq!(&got[..length], b"to all");
 }
 
 #[test]

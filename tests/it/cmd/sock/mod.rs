@@ -2,6 +2,7 @@
 
 mod address;
 mod connect;
+mod converse;
 mod exec;
 mod file;
 mod listen;
