@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 /// Looks at what every process has open; with `fill` also at how full the pipes are.
 pub(super) fn run(fill: bool) -> Descriptors {
-    let pids = match pids() {
+    let mut pids = match pids() {
         Ok(pids) => pids,
         Err(errno) => {
             let reason = Reason { call: "open", errno: errno as i32 };
@@ -28,12 +28,21 @@ pub(super) fn run(fill: bool) -> Descriptors {
     };
     let (devices, clock) = (Devices::learn(), Clock::now());
     let start = || Part { devices, clock, fill, files: Files::default(), hidden: 0 };
-    let mut parts = share(&pids, start, Part::look).into_iter();
-    let mut whole = parts.next().unwrap_or_else(start);
-    for part in parts {
+    let mut whole = start();
+    // We come first: what the threads borrow from others is none of ours.
+    if let Some(own) = own_pid() {
+        pids.retain(|pid| *pid != own);
+        whole.look(own);
+    }
+    for part in share(&pids, start, Part::look) {
         whole.merge(part);
     }
     whole.finish()
+}
+
+/// Our pid as this /proc counts, which may be mounted for another PID namespace.
+fn own_pid() -> Option<i32> {
+    std::fs::read_link("/proc/self").ok()?.to_str()?.parse().ok()
 }
 
 /// What one thread has seen.

@@ -65,6 +65,29 @@ fn several_processes_at_one_end_are_all_named() {
 }
 
 #[test]
+fn what_it_borrows_to_look_is_not_listed() {
+    let env = Env::new();
+    let (read, write) = pipe().unwrap();
+    let reference = format!("pipe/{}", inode(&read));
+    // Enough of them for several threads. They end with the last writer.
+    let share = |_| std::process::Command::new("cat").stdin(read.try_clone().unwrap()).spawn().unwrap();
+    let holders: Vec<_> = (0..80).map(share).collect();
+    for _ in 0..40 {
+        let mut list = env.command(["ls", "pipe", "--json"]);
+        let list = list.stdout(std::process::Stdio::piped()).spawn().unwrap();
+        let own = list.id();
+        let document: Value = serde_json::from_slice(&list.wait_with_output().unwrap().stdout).unwrap();
+        let pipe = crate::kit::look::by_ref(&document["objects"], &reference).clone();
+        let ends = pipe["processes"].as_array().unwrap();
+        assert!(ends.iter().all(|end| end["pid"] != own), "{pipe:#}");
+    }
+    drop(write);
+    for mut holder in holders {
+        holder.wait().unwrap();
+    }
+}
+
+#[test]
 fn what_has_no_name_cannot_be_removed_made_or_misnamed() {
     let env = Env::new();
     let (read, _write) = pipe().unwrap();
