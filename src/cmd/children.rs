@@ -11,6 +11,9 @@ use std::os::fd::AsFd as _;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+/// What stands between two commands on the command line.
+pub const BETWEEN: &str = ":::";
+
 /// How long a command has to end after SIGTERM.
 const GRACE: Duration = Duration::from_secs(2);
 

@@ -59,6 +59,26 @@ pub struct Field<T: 'static = Object> {
     pub get: fn(&T, &'static str) -> Seen<Value>,
 }
 
+/// A row that carries its own keys, as those of a table within another output.
+pub type Record = Vec<(&'static str, Seen<Value>)>;
+
+impl Field<Record> {
+    /// The column of a key of records.
+    pub fn of_records(key: &'static str, align: Align) -> Field<Record> {
+        Field {
+            key,
+            help: "",
+            kinds: &[],
+            needs: Needs::SCAN,
+            default: true,
+            align,
+            get: |record, key| {
+                record.iter().find(|(known, _)| *known == key).map_or(Seen::Absent, |(_, value)| value.clone())
+            },
+        }
+    }
+}
+
 impl<T> Field<T> {
     pub fn value(&self, row: &T) -> Seen<Value> {
         (self.get)(row, self.key)

@@ -13,7 +13,7 @@ mod wait;
 
 pub use address::{Address, Endpoint, SockType};
 pub use end::{End, Role};
-pub use field::{Align, Field, IDENTITY, Needs};
+pub use field::{Align, Field, IDENTITY, Needs, Record};
 pub use kind::{Family, Kind, Naming};
 pub use object::{Facts, Fingerprint, Object};
 pub use reference::{Ident, ObjectRef};

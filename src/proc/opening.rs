@@ -5,6 +5,7 @@
 
 use super::holders::FileId;
 use super::processes::{Clock, directory, pids, read_line, share};
+use super::task::{self, Doing};
 use crate::model::{End, Role};
 use nix::dir::Dir;
 use nix::fcntl::{AtFlags, OFlag};
@@ -133,17 +134,11 @@ enum Flags {
 }
 
 impl Call {
-    /// A line of /proc/PID/syscall: the number, six arguments, stack and program counter.
+    /// A line of /proc/PID/syscall, if it is of such a call.
     fn parse(line: &[u8]) -> Option<Call> {
-        let mut words = std::str::from_utf8(line).ok()?.split_ascii_whitespace();
-        let number: i64 = words.next()?.parse().ok()?;
-        let argument = |word: &str| u64::from_str_radix(word.strip_prefix("0x")?, 16).ok();
-        let arguments: Vec<u64> = words.map_while(argument).collect();
-        let [first, second, third, ..] = arguments[..] else { return None };
-        // An int is the low half of its register.
-        #[allow(clippy::cast_possible_truncation)]
-        let directory = first as u32 as i32;
-        Some(match number {
+        let Doing::Blocked(call) = task::call(line)? else { return None };
+        let (directory, [first, second, third, ..]) = (call.int(0), call.args);
+        Some(match call.nr {
             libc::SYS_openat => Call { directory, path: second, flags: Flags::Number(third) },
             libc::SYS_openat2 => Call { directory, path: second, flags: Flags::At(third) },
             #[cfg(target_arch = "x86_64")]

@@ -90,7 +90,7 @@ pub fn state(stat: &[u8]) -> Option<u8> {
 
 /// A line of /proc/PID/syscall: `running`, `-1 SP PC` outside of a call, or the number in decimal and six
 /// arguments, the stack pointer and the program counter in hexadecimal.
-fn call(text: &[u8]) -> Option<Doing> {
+pub(super) fn call(text: &[u8]) -> Option<Doing> {
     let text = std::str::from_utf8(text).ok()?.trim_end();
     if text == "running" {
         return Some(Doing::Running);

@@ -1,13 +1,11 @@
 //! One object as a page: a line for each field, and small tables for what there are several of.
 
 use super::cell::Style;
-use crate::model::{Align, Field, Kind, Needs, Seen, Value};
+use crate::model::{Align, Field, Record, Seen, Value};
 use crate::render::table::{self, Layout};
 use nix::errno::Errno;
 use owo_colors::OwoColorize as _;
 use std::io::{self, Write};
-
-type Record = Vec<(&'static str, Seen<Value>)>;
 
 /// Writes every field that the row has; what could not be seen is said with its reason.
 pub fn page<T>(
@@ -75,15 +73,5 @@ fn records(out: &mut impl Write, list: Vec<Value>, style: &Style, layout: Layout
 
 fn column(key: &'static str, example: &Seen<Value>) -> Field<Record> {
     let number = matches!(example, Seen::Is(Value::Count(_) | Value::Int(_) | Value::Size(_) | Value::Pid(_)));
-    Field {
-        key,
-        help: "",
-        kinds: &[] as &'static [Kind],
-        needs: Needs::SCAN,
-        default: true,
-        align: if number { Align::Right } else { Align::Left },
-        get: |record, key| {
-            record.iter().find(|(known, _)| *known == key).map_or(Seen::Absent, |(_, value)| value.clone())
-        },
-    }
+    Field::of_records(key, if number { Align::Right } else { Align::Left })
 }

@@ -7,6 +7,7 @@ mod run;
 mod tally;
 mod watch;
 
+use super::children::BETWEEN;
 use super::{Context, Outcome, usage};
 use crate::args::units;
 use crate::error::{Error, StdoutFailed};
@@ -20,9 +21,6 @@ use std::fs::File;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
-
-/// What stands between two commands.
-const JOINT: &str = ":::";
 
 #[derive(Args, Debug)]
 #[command(
@@ -116,9 +114,9 @@ fn stages(words: &[OsString]) -> anyhow::Result<Vec<&[OsString]>> {
     if words.is_empty() {
         return Ok(Vec::new());
     }
-    let stages: Vec<&[OsString]> = words.split(|word| word == JOINT).collect();
+    let stages: Vec<&[OsString]> = words.split(|word| word == BETWEEN).collect();
     match stages.iter().position(|stage| stage.is_empty()) {
-        Some(at) => Err(usage(format!("command {} is missing: `{JOINT}` stands between two commands", at + 1))),
+        Some(at) => Err(usage(format!("command {} is missing: `{BETWEEN}` stands between two commands", at + 1))),
         None => Ok(stages),
     }
 }

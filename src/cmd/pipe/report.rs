@@ -2,7 +2,7 @@
 
 use super::run::{Pipeline, signal_name};
 use super::watch::Watch;
-use crate::model::{Align, Field, Kind, Needs, Seen, Text, Value};
+use crate::model::{Align, Field, Record, Seen, Text, Value};
 use crate::render::{self, Layout, Style, TimeFormat};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::ExitStatusExt as _;
@@ -51,13 +51,11 @@ fn slowest(shares: &[Option<(f64, f64)>]) -> Bottleneck {
     }
 }
 
-type Row = Vec<(&'static str, Seen<Value>)>;
-
 /// The report of a pipeline that has ended.
 pub fn pipeline(pipeline: &Pipeline<'_>, json: bool) -> Vec<u8> {
-    let stages: Vec<Row> = (0..pipeline.commands.len()).map(|at| stage(pipeline, at, json)).collect();
+    let stages: Vec<Record> = (0..pipeline.commands.len()).map(|at| stage(pipeline, at, json)).collect();
     let edges = pipeline.watch.as_ref().map(|watch| (0..watch.edges.len()).map(|at| edge(watch, at)).collect());
-    let edges: Vec<Row> = edges.unwrap_or_default();
+    let edges: Vec<Record> = edges.unwrap_or_default();
     let slowest = pipeline.watch.as_ref().map_or(Bottleneck::Unknown, bottleneck);
     let sentence = sentence(pipeline, slowest);
     let elapsed = pipeline.started.elapsed();
@@ -70,7 +68,7 @@ pub fn pipeline(pipeline: &Pipeline<'_>, json: bool) -> Vec<u8> {
             Bottleneck::Output => (Seen::Is(Value::Word("output")), Seen::Absent),
             Bottleneck::Stage(at) => (Seen::Is(Value::Word("stage")), count(Some(at as u64 + 1))),
         };
-        let record = |rows: Vec<Row>| Seen::Is(Value::List(rows.into_iter().map(Value::Record).collect()));
+        let record = |rows: Vec<Record>| Seen::Is(Value::List(rows.into_iter().map(Value::Record).collect()));
         let bottleneck = vec![("place", place), ("stage", at), ("text", Seen::Is(Value::Phrase(sentence)))];
         let facts = [
             ("version", count(Some(1))),
@@ -91,24 +89,16 @@ pub fn pipeline(pipeline: &Pipeline<'_>, json: bool) -> Vec<u8> {
     text
 }
 
-fn table(text: &mut Vec<u8>, rows: &[Row]) {
+fn table(text: &mut Vec<u8>, rows: &[Record]) {
     let Some(first) = rows.first() else { return };
-    let fields: Vec<Field<Row>> = first.iter().map(|(key, _)| column(key)).collect();
-    let fields: Vec<&Field<Row>> = fields.iter().collect();
+    let fields: Vec<Field<Record>> = first.iter().map(|(key, _)| column(key)).collect();
+    let fields: Vec<&Field<Record>> = fields.iter().collect();
     let layout = Layout { headings: true, width: None, color: false };
     drop(render::table(text, &fields, rows, &Style::new(false, TimeFormat::Unix), layout));
 }
 
-fn column(key: &'static str) -> Field<Row> {
-    Field {
-        key,
-        help: "",
-        kinds: &[] as &'static [Kind],
-        needs: Needs::SCAN,
-        default: true,
-        align: if matches!(key, "command" | "status") { Align::Left } else { Align::Right },
-        get: |row, key| row.iter().find(|(known, _)| *known == key).map_or(Seen::Absent, |(_, value)| value.clone()),
-    }
+fn column(key: &'static str) -> Field<Record> {
+    Field::of_records(key, if matches!(key, "command" | "status") { Align::Left } else { Align::Right })
 }
 
 /// A number, `?` where it is not known.
@@ -132,7 +122,7 @@ fn millis(time: Duration) -> Seen<Value> {
     Seen::Is(Value::Count(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)))
 }
 
-fn stage(pipeline: &Pipeline<'_>, at: usize, json: bool) -> Row {
+fn stage(pipeline: &Pipeline<'_>, at: usize, json: bool) -> Record {
     let command = pipeline.commands[at];
     let end = pipeline.ends[at].as_ref();
     let usage = end.map(|end| end.usage);
@@ -185,7 +175,7 @@ fn stage(pipeline: &Pipeline<'_>, at: usize, json: bool) -> Row {
     ]
 }
 
-fn edge(watch: &Watch, at: usize) -> Row {
+fn edge(watch: &Watch, at: usize) -> Record {
     let edge = &watch.edges[at];
     vec![
         ("from", count(Some(at as u64 + 1))),

@@ -3,6 +3,7 @@
 use super::commands;
 use crate::args::address::types;
 use crate::args::units;
+use crate::cmd::children::BETWEEN;
 use crate::cmd::{Outcome, usage, verbs};
 use crate::error::Doing as _;
 use crate::exit::Status;
@@ -13,8 +14,6 @@ use crate::sys::waiter::Waiter;
 use clap::Args;
 use std::ffi::OsString;
 use std::time::Duration;
-
-const BETWEEN: &str = ":::";
 
 #[derive(Args, Debug)]
 #[command(
