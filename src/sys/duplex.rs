@@ -8,17 +8,15 @@
 #![allow(unsafe_code)]
 
 use super::buffer::Buffer;
+use super::feeder::{Turn, without_signals};
 use super::pipe;
 use super::stdio;
 use super::waiter::{self, Stop, Waiter};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::{IsTerminal as _, PipeReader, PipeWriter};
-use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread::{self, JoinHandle};
 
 /// How much is moved at once: more than it does not fit the caches of a processor well.
@@ -61,7 +59,7 @@ impl Line<'_> {
             let turn = Arc::clone(&turn);
             thread::Builder::new().spawn(move || feed(&socket, &turn, ended))
         });
-        let input = input.map_err(|error| Broken::Input(super::file::errno(&error)))?;
+        let input = input.map_err(Broken::Input)?.map_err(|error| Broken::Input(super::file::errno(&error)))?;
         let received = self.drain(stdio::stdout(), waiter);
         // Its failure may be why the other direction has ended.
         if input.is_finished() {
@@ -139,36 +137,6 @@ impl Line<'_> {
     }
 }
 
-/// Whose turn it is: whether the input is being read and sent, or may no longer be read. One word says it,
-/// so that nothing is taken between the question and the answer.
-#[derive(Default)]
-struct Turn(AtomicU8);
-
-impl Turn {
-    const IDLE: u8 = 0;
-    const BUSY: u8 = 1;
-    const CLOSED: u8 = 2;
-
-    /// Before the input is read; false if nobody would take what it brings.
-    fn begin(&self) -> bool {
-        self.change(Self::IDLE, Self::BUSY)
-    }
-
-    /// After all that was read has been sent.
-    fn end(&self) {
-        self.0.store(Self::IDLE, Ordering::SeqCst);
-    }
-
-    /// Keeps the input from being read from now on; false if it is being read, or has not been sent yet.
-    fn close(&self) -> bool {
-        self.change(Self::IDLE, Self::CLOSED)
-    }
-
-    fn change(&self, from: u8, to: u8) -> bool {
-        self.0.compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst).is_ok()
-    }
-}
-
 /// Sends standard input to its end. Whatever comes first, `ended` is closed with it.
 fn feed(socket: &OwnedFd, turn: &Turn, ended: PipeWriter) -> Result<(), Broken> {
     let result = send_input(socket, turn);
@@ -231,35 +199,4 @@ fn write(out: BorrowedFd<'_>, bytes: &[u8], waiter: &Waiter) -> Result<(), Broke
 fn shutdown(socket: &OwnedFd, how: libc::c_int) -> nix::Result<()> {
     // SAFETY: shutdown takes two numbers.
     Errno::result(unsafe { libc::shutdown(socket.as_raw_fd(), how) }).map(drop)
-}
-
-/// Starts a thread that no signal interrupts: all of them are for the one that waits.
-fn without_signals<T>(start: impl FnOnce() -> T) -> T {
-    // SAFETY: both sets are valid and outlive the calls, which change the mask of this thread alone.
-    unsafe {
-        let mut all: libc::sigset_t = MaybeUninit::zeroed().assume_init();
-        let mut before: libc::sigset_t = MaybeUninit::zeroed().assume_init();
-        libc::sigfillset(&raw mut all);
-        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
-        let started = start();
-        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, ptr::null_mut());
-        started
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_being_read_keeps_the_turn_and_after_the_close_nothing_is_read() {
-        let turn = Turn::default();
-        assert!(turn.begin());
-        assert!(!turn.close());
-        turn.end();
-        assert!(turn.begin());
-        turn.end();
-        assert!(turn.close());
-        assert!(!turn.begin());
-    }
 }

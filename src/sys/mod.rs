@@ -6,6 +6,7 @@ pub mod buffer;
 pub mod child;
 pub mod descriptor;
 pub mod duplex;
+pub mod feeder;
 pub mod file;
 pub mod lease;
 pub mod netlink;

@@ -9,15 +9,14 @@ use crate::error::{Doing as _, Error};
 use crate::exit::Status;
 use crate::mech::sock::{self, Sender};
 use crate::model::{Address, SockType};
+use crate::sys::feeder::{Turn, without_signals};
 use crate::sys::waiter::{Stop, Waiter};
 use crate::sys::{file, stdio};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, SigmaskHow};
 use std::io::PipeReader;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
 
 const ACT: &str = "cannot go on with";
@@ -56,7 +55,7 @@ impl Talk<'_> {
                 left -= 1;
                 came = true;
             }
-            if left == 0 && (feeder.is_none() || turn.close()) {
+            if left == 0 && (feeder.is_none() || turn.close_after()) {
                 return fed.map(|()| Status::Done);
             }
             // A peer that never pauses leaves no wait for the deadline to interrupt.
@@ -115,44 +114,14 @@ impl Talk<'_> {
         let socket = socket.try_clone().map_err(errno)?;
         let (address, end) = (self.address.clone(), self.end);
         let (turn, waiter) = (Arc::clone(turn), Arc::clone(waiter));
-        // All signals, also that of the deadline, are for the one that waits.
-        let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
-        let feeder = thread::Builder::new().spawn(move || {
-            let fed = send_input(&socket, &address, end, &turn, &waiter);
-            drop(ended);
-            fed
+        let feeder = without_signals(|| {
+            thread::Builder::new().spawn(move || {
+                let fed = send_input(&socket, &address, end, &turn, &waiter);
+                drop(ended);
+                fed
+            })
         });
-        before.thread_set_mask()?;
-        Ok((feeder.map_err(errno)?, done))
-    }
-}
-
-/// Whose turn it is: whether the input is being read and sent, or may no longer be read.
-#[derive(Default)]
-struct Turn(AtomicU8);
-
-impl Turn {
-    const IDLE: u8 = 0;
-    const BUSY: u8 = 1;
-    const CLOSED: u8 = 2;
-
-    /// Before the input is read; false if no more is to be read.
-    fn begin(&self) -> bool {
-        self.change(Self::IDLE, Self::BUSY)
-    }
-
-    /// After all whole lines that were read have been sent; false as above.
-    fn end(&self) -> bool {
-        self.change(Self::BUSY, Self::IDLE)
-    }
-
-    /// Keeps the input from being read from now on; false if some of it is still being sent.
-    fn close(&self) -> bool {
-        self.0.swap(Self::CLOSED, Ordering::SeqCst) == Self::IDLE
-    }
-
-    fn change(&self, from: u8, to: u8) -> bool {
-        self.0.compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+        Ok((feeder?.map_err(errno)?, done))
     }
 }
 
