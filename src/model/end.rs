@@ -27,6 +27,20 @@ pub enum Role {
     OpeningToRead,
     /// It waits in open(2) for a reader to come.
     OpeningToWrite,
+    /// It has it mapped or attached, to read alone.
+    MapRead,
+    /// It has it mapped or attached, to read and write.
+    MapWrite,
+    /// A socket that takes connections.
+    Listen,
+    /// It holds a lock on it, a semaphore of it or a mutex in it.
+    Holder,
+    /// It is blocked on it.
+    Waiter,
+    /// It made it.
+    Creator,
+    /// It was the last to use it.
+    LastUser,
 }
 
 impl Role {
@@ -37,6 +51,13 @@ impl Role {
             Role::Both => "both",
             Role::OpeningToRead => "opening to read",
             Role::OpeningToWrite => "opening to write",
+            Role::MapRead => "mapped to read",
+            Role::MapWrite => "mapped",
+            Role::Listen => "listening",
+            Role::Holder => "holds",
+            Role::Waiter => "waits",
+            Role::Creator => "creator",
+            Role::LastUser => "last user",
         }
     }
 
@@ -45,7 +66,12 @@ impl Role {
         match self {
             Role::Read | Role::OpeningToRead => 'r',
             Role::Write | Role::OpeningToWrite => 'w',
-            Role::Both => 'u',
+            Role::Both | Role::Listen => 'u',
+            Role::MapRead | Role::MapWrite => 'm',
+            Role::Holder => 'h',
+            Role::Waiter => 'b',
+            Role::Creator => 'c',
+            Role::LastUser => 'l',
         }
     }
 

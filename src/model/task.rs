@@ -1,0 +1,152 @@
+//! A thread, and what it is blocked on.
+
+use super::{Resource, SignalSet, Text};
+use std::time::Duration;
+
+/// A thread of a process. The numbers alone are no identity: the start time tells another process that was
+/// given the same pid.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Task {
+    pub pid: i32,
+    /// The thread; that of the first one is the pid.
+    pub tid: i32,
+    /// When the process started, seconds since the epoch.
+    pub started: i64,
+    /// The short name of the process, proc_pid_comm(5).
+    pub command: Text,
+}
+
+/// A thread that sleeps in a system call that waits for somebody else.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Blocked {
+    pub task: Task,
+    /// The system call as its man page calls it: `semop`, `msgrcv`, `futex`.
+    pub call: &'static str,
+    pub awaits: Awaits,
+    /// How long it has not run: at least so long it has been blocked. `None` where the kernel does not tell.
+    pub since: Option<Duration>,
+    /// When the call gives up by itself; `None` if it never does.
+    pub timeout: Option<Timeout>,
+    /// The IPC namespace of the process, by the inode of /proc/PID/ns/ipc; 0 where that may not be seen.
+    pub namespace: u64,
+    /// A signal or a debugger has stopped it (state T or t); the call goes on when it is continued.
+    pub stopped: bool,
+}
+
+/// The timeout of a blocked call, as it was given.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Timeout {
+    /// This long from the start of the call.
+    After(Duration),
+    /// At this time since the epoch (CLOCK_REALTIME).
+    At(Duration),
+    /// At this time of CLOCK_MONOTONIC.
+    AtMonotonic(Duration),
+}
+
+/// What a blocked thread waits for.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Awaits {
+    /// semop(2), semtimedop(2): until all operations can be done at once.
+    Semaphores { set: Resource, ops: Vec<SemOp> },
+    /// msgrcv(2): a message of this type, as in its argument (0 any, negative the lowest up to its amount).
+    Receive { queue: Resource, mtype: i64, except: bool },
+    /// msgsnd(2): room for this many bytes.
+    Send { queue: Resource, mtype: i64, size: u64 },
+    /// mq_receive(3).
+    MqReceive { fd: i32, queue: Resource },
+    /// mq_send(3).
+    MqSend { fd: i32, queue: Resource, size: u64 },
+    /// Bytes or a message from a pipe, FIFO, socket, eventfd or other file.
+    Read { fd: i32, file: Resource },
+    /// Room in one.
+    Write { fd: i32, file: Resource, size: u64 },
+    /// accept(2): a connection.
+    Accept { fd: i32, file: Resource },
+    /// connect(2): room in the backlog of the listener.
+    Connect { fd: i32, file: Resource },
+    /// open(2) of a FIFO: the other side. `write` if it opens to write.
+    Open { file: Resource, path: Text, write: bool },
+    /// futex(2) on a word in shared memory; `None` if only this process can see the word.
+    Futex { word: Option<Resource>, what: Futex },
+    /// flock(2), fcntl(2): a lock on a file.
+    Lock { fd: i32, file: Resource, lock: LockKind, exclusive: bool },
+    /// wait4(2), waitid(2): the end of a child, of this one or (-1) of any.
+    Child { pid: i32 },
+    /// poll(2), select(2), epoll_wait(2): any of these descriptors.
+    Any { files: Vec<Polled> },
+    /// sigtimedwait(2), sigsuspend(2), pause(2): a signal; `None` for any.
+    Signal { set: Option<SignalSet> },
+    /// clock_nanosleep(2): nothing but time.
+    Sleep,
+    /// A call that is none of these, or whose arguments may not be read; by its number if it has no name here.
+    Other { nr: i64 },
+}
+
+/// One of the descriptors of poll(2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Polled {
+    pub fd: i32,
+    pub file: Resource,
+    pub read: bool,
+    pub write: bool,
+}
+
+/// An operation as in struct sembuf.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SemOp {
+    pub index: u16,
+    pub amount: i16,
+    pub undo: bool,
+}
+
+/// Which object of the C library a futex word belongs to, judged by its layout.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Futex {
+    /// pthread_mutex_lock(3). `owner` is the thread that holds it as our PID namespace counts; `None` where
+    /// the mutex does not say.
+    Mutex { owner: Option<Owner>, robust: bool },
+    /// sem_wait(3): value and number of waiters.
+    Semaphore { value: u32, waiters: u32 },
+    /// pthread_rwlock_rdlock(3), pthread_rwlock_wrlock(3); the thread that holds it to write, if one does.
+    Rwlock { writer: Option<Owner> },
+    /// pthread_cond_wait(3).
+    Condition,
+    /// pthread_barrier_wait(3).
+    Barrier,
+    /// None that we know: the lock of another library.
+    Unknown,
+}
+
+/// The thread that a lock in shared memory says holds it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Owner {
+    /// The thread.
+    pub tid: i32,
+    /// Its process; `None` if there is no such thread any more.
+    pub pid: Option<i32>,
+}
+
+/// The interfaces of file locks.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum LockKind {
+    /// flock(2): of an open file description.
+    Flock,
+    /// fcntl(2), F_SETLK: of a process.
+    Posix,
+    /// fcntl(2), F_OFD_SETLK: of an open file description.
+    Ofd,
+    /// fcntl(2), F_SETLEASE.
+    Lease,
+}
+
+impl LockKind {
+    pub fn word(self) -> &'static str {
+        match self {
+            LockKind::Flock => "flock",
+            LockKind::Posix => "POSIX lock",
+            LockKind::Ofd => "OFD lock",
+            LockKind::Lease => "lease",
+        }
+    }
+}
