@@ -14,6 +14,7 @@ mod cmd;
 mod error;
 mod exit;
 mod hint;
+mod inspect;
 mod inventory;
 mod mech;
 pub mod model;

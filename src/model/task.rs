@@ -83,6 +83,33 @@ pub enum Awaits {
     Other { nr: i64 },
 }
 
+impl Awaits {
+    /// The resources that it waits for: none of a sleep or a signal, several of poll(2).
+    pub fn resources(&self) -> Vec<Resource> {
+        match self {
+            Awaits::Semaphores { set: one, .. }
+            | Awaits::Receive { queue: one, .. }
+            | Awaits::Send { queue: one, .. }
+            | Awaits::MqReceive { queue: one, .. }
+            | Awaits::MqSend { queue: one, .. }
+            | Awaits::Read { file: one, .. }
+            | Awaits::Write { file: one, .. }
+            | Awaits::Accept { file: one, .. }
+            | Awaits::Connect { file: one, .. }
+            | Awaits::Open { file: one, .. }
+            | Awaits::Futex { word: Some(one), .. }
+            | Awaits::Lock { file: one, .. } => vec![*one],
+            Awaits::Child { pid } if *pid > 0 => vec![Resource::Process(*pid)],
+            Awaits::Any { files } => files.iter().map(|polled| polled.file).collect(),
+            Awaits::Futex { word: None, .. }
+            | Awaits::Child { .. }
+            | Awaits::Signal { .. }
+            | Awaits::Sleep
+            | Awaits::Other { .. } => Vec::new(),
+        }
+    }
+}
+
 /// One of the descriptors of poll(2).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Polled {

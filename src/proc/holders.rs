@@ -48,6 +48,10 @@ pub enum What {
     Eventfd,
 }
 
+impl What {
+    pub const ALL: &[What] = &[What::Fifo, What::Pipe, What::Socket, What::Memfd, What::Eventfd];
+}
+
 /// An inode by its device and number; of an eventfd the number that the kernel gives it, because all of
 /// them share one inode.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -171,6 +175,15 @@ impl Files {
 impl Descriptors {
     pub fn of(&self, what: What) -> impl Iterator<Item = &OpenFile> {
         self.files.list.iter().filter(move |file| file.what == what)
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = &OpenFile> {
+        self.files.list.iter()
+    }
+
+    /// The file with this inode, whatever it is.
+    pub fn find(&self, id: FileId) -> Option<&OpenFile> {
+        What::ALL.iter().find_map(|what| self.get(*what, id))
     }
 
     pub fn get(&self, what: What, id: FileId) -> Option<&OpenFile> {

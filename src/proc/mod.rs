@@ -4,6 +4,7 @@ pub mod find;
 pub mod holders;
 pub mod io;
 pub mod mounts;
+pub mod namespace;
 pub mod opening;
 mod pass;
 pub mod process;

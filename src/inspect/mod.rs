@@ -1,0 +1,9 @@
+//! Who holds what and who waits for it, and what follows from that.
+//!
+//! `scene` joins what the floors below have seen of processes with the objects they use; the other rooms
+//! draw conclusions from it.
+
+mod name;
+pub mod scene;
+
+pub use scene::Scene;
