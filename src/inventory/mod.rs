@@ -162,7 +162,7 @@ pub fn compare(a: &Seen<Value>, b: &Seen<Value>) -> Ordering {
 }
 
 fn compare_values(a: &Value, b: &Value) -> Ordering {
-    use Value::{Count, Flag, Int, Key, List, Mode, Percent, Phrase, Pid, Ref, Size, Text, Time, Word};
+    use Value::{Count, Duration, Flag, Int, Key, List, Mode, Percent, Phrase, Pid, Ref, Size, Text, Time, Word};
     match (a, b) {
         (Count(a) | Size(a), Count(b) | Size(b)) => a.cmp(b),
         (Int(a) | Time(a), Int(b) | Time(b)) => a.cmp(b),
@@ -172,6 +172,7 @@ fn compare_values(a: &Value, b: &Value) -> Ordering {
         (Pid(a), Pid(b)) => a.cmp(b),
         (Percent(a), Percent(b)) => a.total_cmp(b),
         (Flag(a), Flag(b)) => a.cmp(b),
+        (Duration(a), Duration(b)) => a.cmp(b),
         (Word(a), Word(b)) => a.cmp(b),
         (Phrase(a), Phrase(b)) => a.cmp(b),
         (Text(a), Text(b)) => a.raw().cmp(b.raw()),
