@@ -219,7 +219,7 @@ impl Mechanism for SysvShm {
             Err(errno) => Seen::hidden("shmctl", errno as i32),
         };
         let limit = |name, help, setting, unit, used| Limit {
-            kind: Kind::Shm,
+            noun: Kind::Shm.noun(),
             family: Family::Sysv,
             name,
             help,

@@ -169,7 +169,7 @@ impl Mechanism for SysvMsgq {
             Err(errno) => Seen::hidden("msgctl", errno as i32),
         };
         let limit = |name, help, setting, unit, used| Limit {
-            kind: Kind::Msgq,
+            noun: Kind::Msgq.noun(),
             family: Family::Sysv,
             name,
             help,

@@ -179,7 +179,7 @@ impl Mechanism for SysvSem {
             Err(errno) => Seen::hidden("semctl", errno as i32),
         };
         let limit = |name, help, at: usize, unit, used, setting| Limit {
-            kind: Kind::Sem,
+            noun: Kind::Sem.noun(),
             family: Family::Sysv,
             name,
             help,
