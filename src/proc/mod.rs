@@ -3,7 +3,11 @@
 pub mod find;
 pub mod holders;
 pub mod io;
+mod mapped;
+pub mod mappings;
+mod maps;
 pub mod mounts;
+pub mod namespace;
 pub mod opening;
 mod pass;
 pub mod process;
