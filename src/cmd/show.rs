@@ -78,7 +78,7 @@ pub fn run<R: Refs>(args: &ShowArgs<R>, ctx: &mut Context) -> Outcome {
         for object in &objects {
             document.rows(&columns::all(&[object.kind()]), std::slice::from_ref(object))?;
         }
-        document.gaps(holders.gaps().to_vec());
+        document.gaps(holders.gaps());
         document.end()?;
     } else {
         for (at, object) in objects.iter().enumerate() {
@@ -94,6 +94,6 @@ pub fn run<R: Refs>(args: &ShowArgs<R>, ctx: &mut Context) -> Outcome {
         }
     }
     out.flush_buffer()?;
-    say(holders.gaps(), ctx);
+    say(&holders.gaps(), ctx);
     Ok(status)
 }
