@@ -3,6 +3,7 @@
 //! `scene` joins what the floors below have seen of processes with the objects they use; the other rooms
 //! draw conclusions from it.
 
+pub mod fields;
 mod name;
 pub mod scene;
 

@@ -2,7 +2,7 @@
 
 use super::name::{self, Names};
 use crate::model::{
-    Blocked, Fingerprint, Gap, Grade, Hold, How, Ident, Kind, Memory, Object, ObjectRef, Resource, Role, Text,
+    Blocked, Fingerprint, Gap, Grade, Hold, How, Ident, Kind, Memory, Object, ObjectRef, Reason, Resource, Role, Text,
 };
 use crate::proc::holders::{FileId, Holders, OpenFile, What};
 use crate::proc::mappings::Mapping;
@@ -106,6 +106,23 @@ impl<'a> Scene<'a> {
     /// What could not be seen, of what was looked at.
     pub fn gaps(&self) -> Vec<Gap> {
         self.holders.gaps()
+    }
+
+    /// Why it is not known who else holds a resource, if some of those who might could not be looked into.
+    pub(super) fn unseen_holders(&self, resource: Resource) -> Option<Reason> {
+        let open = || self.holders.descriptors().gaps.first().map(|gap| gap.reason);
+        let mapped = || self.holders.mappings().gaps.first().map(|gap| gap.reason);
+        match resource {
+            Resource::Sysv { kind: Kind::Shm, .. } => mapped(),
+            Resource::File { .. } => open().or_else(mapped),
+            Resource::Eventfd(_) => open(),
+            _ => None,
+        }
+    }
+
+    /// Why it is not known who else waits.
+    pub(super) fn unseen_waiters(&self) -> Option<Reason> {
+        None
     }
 
     /// The POSIX objects that have a name here.
