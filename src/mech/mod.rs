@@ -17,6 +17,7 @@ mod signal;
 pub mod sock;
 mod sysv;
 
+pub use msgq::posix::MESSAGE_OVERHEAD;
 pub use sysv::ftok;
 
 use crate::error::{Error, Result};
@@ -344,7 +345,7 @@ impl Limit {
 }
 
 /// The soft limit of this process, setrlimit(2); `Absent` where there is none.
-fn soft_limit(resource: Resource) -> Seen<u64> {
+pub fn soft_limit(resource: Resource) -> Seen<u64> {
     match getrlimit(resource) {
         Ok((soft, _)) if soft != libc::RLIM_INFINITY => Seen::Is(soft),
         Ok(_) => Seen::Absent,
