@@ -194,7 +194,7 @@ mod tests {
         let old = object(Kind::Shm, 1, &[("size", 5), ("nattch", 1)]);
         let mut new = object(Kind::Shm, 1, &[("size", 6), ("nattch", 0)]);
         new.fingerprint = Fingerprint::Sysv { id: 1, key: 8, cuid: 0, ctime: 1 };
-        let events = diff(&snapshot(&[old.clone()]), &snapshot(&[new]));
+        let events = diff(&snapshot(std::slice::from_ref(&old)), &snapshot(&[new]));
         assert_eq!(events.iter().map(|event| event.what).collect::<Vec<_>>(), [What::Replaced]);
         assert_eq!(events[0].step, Some(step("size", 5, 6)));
         // IPC_SET moves the change time.

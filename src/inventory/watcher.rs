@@ -137,18 +137,22 @@ impl Watcher {
                     self.fleeting.swap_remove(pending);
                     events.push(diff::unseen(What::Removed, reference));
                 }
-                (Change::Appeared(_), None) if !known.contains(name) && !is_draft(&changes[at..]) => {
-                    // A file that is there and was not found is no object, or no longer fleeting.
-                    if !self.knows(name) && !devshm::exists(name.as_bytes()) {
-                        self.fleeting.push(name.to_owned());
-                        events.push(diff::unseen(What::Created, reference));
-                    }
+                (Change::Appeared(_), None)
+                    if !known.contains(name) && !self.knows(name) && !is_draft(&changes[at..]) && is_gone(name) =>
+                {
+                    self.fleeting.push(name.to_owned());
+                    events.push(diff::unseen(What::Created, reference));
                 }
                 _ => {}
             }
         }
         events
     }
+}
+
+/// A file that is there, and was not found to be an object, is none.
+fn is_gone(name: &OsStr) -> bool {
+    !devshm::exists(name.as_bytes())
 }
 
 fn name(change: &Change) -> &OsStr {
