@@ -21,6 +21,7 @@ pub mod show;
 pub mod signal;
 pub mod sock;
 mod verbs;
+pub mod watch;
 
 use crate::error::Error;
 use crate::exit::Status;

@@ -1,6 +1,8 @@
 //! What is there: scans of the mechanisms, with owners named, selected, sorted.
 
 pub mod columns;
+pub mod diff;
+pub mod watcher;
 
 use crate::error::Result;
 use crate::inspect::{self, Scene};

@@ -8,6 +8,7 @@ pub mod descriptor;
 pub mod duplex;
 pub mod feeder;
 pub mod file;
+pub mod inotify;
 pub mod lease;
 pub mod netlink;
 pub mod pidfd;

@@ -15,3 +15,4 @@ mod shm;
 mod show;
 mod signal;
 mod sock;
+mod watch;
