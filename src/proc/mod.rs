@@ -1,8 +1,10 @@
 //! /proc, read from bytes. One bad line is a gap and never a failed file.
 
+pub mod btf;
 pub mod find;
 pub mod holders;
 pub mod io;
+pub mod locks;
 pub mod mounts;
 pub mod opening;
 mod pass;
@@ -12,3 +14,4 @@ pub mod status;
 pub mod sysctl;
 pub mod sysvipc;
 pub mod task;
+pub mod undo;
