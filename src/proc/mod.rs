@@ -1,11 +1,13 @@
 //! /proc, read from bytes. One bad line is a gap and never a failed file.
 
+pub mod btf;
 pub mod find;
 pub mod holders;
 pub mod io;
 mod mapped;
 pub mod mappings;
 mod maps;
+pub mod locks;
 pub mod mounts;
 pub mod namespace;
 pub mod opening;
@@ -16,3 +18,4 @@ pub mod status;
 pub mod sysctl;
 pub mod sysvipc;
 pub mod task;
+pub mod undo;

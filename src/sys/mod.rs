@@ -2,6 +2,7 @@
 //!
 //! This floor and `mech/*/sys.rs` are the only places with `unsafe`.
 
+pub mod bpf;
 pub mod buffer;
 pub mod child;
 pub mod descriptor;
