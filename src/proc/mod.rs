@@ -1,13 +1,14 @@
 //! /proc, read from bytes. One bad line is a gap and never a failed file.
 
+pub mod blocked;
 pub mod btf;
 pub mod find;
 pub mod holders;
 pub mod io;
+pub mod locks;
 mod mapped;
 pub mod mappings;
 mod maps;
-pub mod locks;
 pub mod mounts;
 pub mod namespace;
 pub mod opening;

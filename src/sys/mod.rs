@@ -14,9 +14,12 @@ pub mod lease;
 pub mod netlink;
 pub mod pidfd;
 pub mod pipe;
+pub mod processor;
 pub mod procmap;
 pub mod run;
 pub mod signal;
+#[cfg(test)]
+pub mod staged;
 pub mod stdio;
 pub mod terminal;
 pub mod users;
