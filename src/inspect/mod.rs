@@ -3,7 +3,13 @@
 //! `scene` joins what the floors below have seen of processes with the objects they use; the other rooms
 //! draw conclusions from it.
 
+mod deadlock;
+pub mod facts;
 mod name;
 pub mod scene;
+pub mod usage;
+mod wakers;
+pub mod why;
 
+pub use facts::Facts;
 pub use scene::Scene;
