@@ -348,7 +348,7 @@ mod tests {
     fn a_process_is_stuck_when_all_its_threads_are() {
         let main = (thread(1, 1, true), Vec::new());
         let worker = (thread(1, 11, false), vec![need(Nature::Held, true, &[2])]);
-        assert_eq!(cycles(&[main.clone(), worker.clone(), held(2, &[1])], &[]), [[2, 11]]);
+        assert_eq!(cycles(&[main.clone(), worker.clone(), held(2, &[1])], &[]), [[11, 2]]);
         assert_eq!(cycles(&[main, worker, held(2, &[1])], &[1]), [[0; 0]; 0]);
         let sleeper = (thread(1, 12, false), Vec::new());
         let worker = (thread(1, 11, false), vec![need(Nature::Held, true, &[2])]);
