@@ -22,14 +22,14 @@ Examples:
   ipcx ps -a --dot | dot -Tsvg >ipc.svg
   ipcx ps --json | jq '.objects[] | select(.waits != [])'
 
-Without PIDs it shows what nearly every process has only with --all: pipes, sockets and
-event counters, and waits of poll(2), accept(2) and wait(2).")]
+Without PIDs it shows what nearly every process has only with --all: pipes, sockets, memory
+files and event counters, and waits for children.")]
 pub struct PsArgs {
     /// Processes whose objects to list, a row for each object
     #[arg(value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
     pids: Vec<i32>,
 
-    /// Also pipes, sockets, memory files and event counters, and those that rest
+    /// Also pipes, sockets, memory files and event counters, and waits for children
     #[arg(short, long)]
     all: bool,
 
@@ -78,10 +78,10 @@ static PROCESSES: &[Field<Usage>] = &[
         ..number("uid", "user id", |usage, _| usage.uid.map(|uid| Value::Count(uid.into())).into())
     },
     column("user", "user name", |usage, _| usage.user.clone().map(Value::Text).into()),
-    column("command", "command line", |usage, _| Seen::Is(Value::Text(usage.command.clone()))),
     column("holds", "objects that it holds", |usage, _| records(usage.holds())),
     column("waits", "objects that it waits for", |usage, _| records(usage.waits())),
     column("since", "how long it has waited", |usage, _| since(usage)),
+    column("command", "command line", |usage, _| Seen::Is(Value::Text(usage.command.clone()))),
 ];
 
 static SHORT: &[Field<Usage>] = &[

@@ -2,13 +2,14 @@
 
 use super::scene::Scene;
 use crate::mech::{self, sem, sock};
-use crate::model::{Blocked, Ident, Needs, Object, ObjectRef, Resource, Text, Value};
+use crate::model::{Awaits, Blocked, Ident, Kind, Needs, Object, ObjectRef, Resource, Text, Value};
 use crate::proc::processes::Clock;
 use crate::proc::{process, status, task};
 use nix::errno::Errno;
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::os::unix::ffi::OsStrExt as _;
 use std::rc::Rc;
 
 /// So many messages of a queue are looked at: the time it takes grows with their square.
@@ -142,6 +143,32 @@ impl<'a> Facts<'a> {
             index
         });
         index.get(&pid).into_iter().flatten().map(|at| &all[*at])
+    }
+
+    /// The reference of what a thread waits for. A FIFO that nobody has open yet is known by its path alone.
+    pub fn reference(&self, blocked: &Blocked, resource: Resource) -> Option<ObjectRef> {
+        let known = self.scene.reference(resource).or_else(|| self.scene.reference(resource.object()));
+        known.or_else(|| match &blocked.awaits {
+            Awaits::Open { path, .. } => Some(ObjectRef { kind: Kind::Fifo, id: Ident::Path(path.clone()) }),
+            _ => None,
+        })
+    }
+
+    /// What to call a resource that a thread waits for; escaped. What is locked is no object that a listing
+    /// has, and its path is known to who has it open.
+    pub fn name(&self, blocked: &Blocked, resource: Resource) -> String {
+        match &blocked.awaits {
+            Awaits::Open { .. } => self.reference(blocked, resource).map(|reference| reference.to_string()),
+            Awaits::Lock { fd, .. } if self.scene.reference(resource).is_none() => self.path(blocked.task.pid, *fd),
+            _ => None,
+        }
+        .unwrap_or_else(|| self.scene.name(resource))
+    }
+
+    /// The path that a descriptor of a process shows; escaped.
+    pub fn path(&self, pid: i32, fd: i32) -> Option<String> {
+        let link = std::fs::read_link(format!("/proc/{pid}/fd/{fd}")).ok()?;
+        Some(Text::from(link.as_os_str().as_bytes()).escaped().to_string())
     }
 
     /// What a person calls a process.

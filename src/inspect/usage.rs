@@ -145,7 +145,11 @@ fn held(facts: &Facts<'_>, hold: &Hold, descriptors: &[i32]) -> Link {
         tid: None,
         command: hold.end.command.clone(),
         resource: hold.resource,
-        name: facts.scene().name(hold.resource),
+        name: match (hold.how, hold.end.fd) {
+            (How::Lock { .. }, Some(fd)) if reference.is_none() => facts.path(hold.end.pid, fd),
+            _ => None,
+        }
+        .unwrap_or_else(|| facts.scene().name(hold.resource)),
         role: hold.end.role.word(),
         call: None,
         detail,
@@ -161,23 +165,22 @@ fn lasting(kind: Kind) -> bool {
 }
 
 fn waiting(facts: &Facts<'_>, blocked: &Blocked, resource: Resource) -> Link {
-    let scene = facts.scene();
-    let reference = scene.reference(resource);
-    // Servers rest in poll(2) and accept(2), shells wait for what they run.
-    let resting = matches!(blocked.awaits, Awaits::Any { .. } | Awaits::Accept { .. } | Awaits::Child { .. });
-    let known = reference.is_some() || matches!(blocked.awaits, Awaits::Lock { .. } | Awaits::Futex { .. });
+    let reference = facts.reference(blocked, resource);
+    let kept = reference.as_ref().is_some_and(|reference| lasting(reference.kind));
+    let known =
+        kept || matches!(blocked.awaits, Awaits::Semaphores { .. } | Awaits::Lock { .. } | Awaits::Futex { .. });
     Link {
         pid: blocked.task.pid,
         tid: Some(blocked.task.tid),
         command: blocked.task.command.clone(),
         resource,
-        name: scene.name(resource),
+        name: facts.name(blocked, resource),
         role: "waits",
         call: Some(blocked.call),
         detail: blocked.awaits.detail(),
         grade: Grade::Exact,
         since: blocked.since,
-        notable: known && !resting,
+        notable: known,
         reference,
     }
 }

@@ -7,7 +7,7 @@ use crate::model::{Blocked, Futex, Grade, Hold, How, LockKind, Owner, Resource};
 /// A lock on a file. Whoever wants it alone needs all others to let go.
 pub(super) fn file(facts: &Facts<'_>, blocked: &Blocked, file: Resource, lock: LockKind, exclusive: bool) -> Vec<Need> {
     let kind = if exclusive { "exclusive" } else { "shared" };
-    let what = format!("the {kind} {} on {}", lock.word(), facts.scene().name(file));
+    let what = format!("the {kind} {} on {}", lock.word(), facts.name(blocked, file));
     let (shared, sole): (Vec<&Hold>, Vec<&Hold>) = facts
         .scene()
         .holds_of(file)

@@ -7,7 +7,7 @@ use crate::model::{Awaits, Blocked, Grade, Resource, Text};
 pub(super) fn fifo(facts: &Facts<'_>, blocked: &Blocked, file: Resource, path: &Text, write: bool) -> Need {
     let scene = facts.scene();
     let side = if write { "reader" } else { "writer" };
-    let mut need = Need::new(format!("a {side} of {}", scene.name(file)), Nature::Held);
+    let mut need = Need::new(format!("a {side} of {}", facts.name(blocked, file)), Nature::Held);
     need.others = Some("anybody who may open it can come");
     for other in scene.blocked() {
         let Awaits::Open { file: elsewhere, .. } = other.awaits else { continue };

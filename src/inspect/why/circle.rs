@@ -62,8 +62,7 @@ fn record(facts: &Facts<'_>, wait: &Wait<'_>, edge: &Edge) -> Vec<(&'static str,
     let (blocked, need) = (wait.blocked, &wait.needs[edge.need]);
     let waker = edge.waker.map(|at| &need.by[at]);
     let resource = blocked.awaits.resources().first().copied();
-    let reference = resource
-        .and_then(|resource| facts.scene().reference(resource).or_else(|| facts.scene().reference(resource.object())));
+    let reference = resource.and_then(|resource| facts.reference(blocked, resource));
     let grade = waker.map_or(Grade::Exact, |waker| waker.grade);
     vec![
         ("pid", Seen::Is(Value::Pid(blocked.task.pid))),

@@ -97,10 +97,7 @@ pub fn thread(facts: &Facts<'_>, blocked: &Blocked) -> Answer {
     if blocked.stopped {
         odd.push("it is stopped by a signal or a debugger, so nothing lets it go on before SIGCONT".to_owned());
     }
-    let reference = blocked.awaits.resources().first().and_then(|resource| {
-        let scene = facts.scene();
-        scene.reference(*resource).or_else(|| scene.reference(resource.object()))
-    });
+    let reference = blocked.awaits.resources().first().and_then(|resource| facts.reference(blocked, *resource));
     Answer {
         pid: blocked.task.pid,
         tid: blocked.task.tid,
