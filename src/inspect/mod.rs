@@ -5,6 +5,7 @@
 
 mod deadlock;
 pub mod facts;
+pub mod fields;
 mod name;
 pub mod scene;
 pub mod usage;

@@ -3,8 +3,9 @@
 pub mod columns;
 
 use crate::error::Result;
+use crate::inspect::{self, Scene};
 use crate::mech::{self, Found, Mechanism};
-use crate::model::{Field, Kind, Needs, Object, ObjectRef, Seen, Value};
+use crate::model::{Field, Gap, Kind, Needs, Object, ObjectRef, Seen, Value};
 pub use crate::proc::holders::Holders;
 use crate::sys::users::Names;
 use std::cmp::Ordering;
@@ -44,6 +45,7 @@ pub fn scan<E>(
     let needs = needs.and(sort_needs);
     // All kinds share one look at the processes.
     let holders = Holders::new(needs);
+    let scene = Scene::new(&holders);
     std::thread::scope(|scope| {
         let scans: Vec<Scan<'_>> = kinds
             .iter()
@@ -70,6 +72,13 @@ pub fn scan<E>(
                 }
             }
             found.objects.retain(|object| select.keeps(object));
+            if needs.has(Needs::USERS) {
+                for object in &mut found.objects {
+                    inspect::fields::fill(object, &scene, false);
+                }
+                found.gaps.extend(scene.gaps().into_iter().filter(|gap| !said.contains(&gap.subject)));
+                said.extend(found.gaps.iter().map(|gap| gap.subject.clone()));
+            }
             if needs.has(Needs::NAMES) {
                 found.objects.iter_mut().for_each(|object| name(object, &mut names));
             }
@@ -128,6 +137,13 @@ fn natural(object: &Object) -> (crate::model::Family, u64, Option<&[u8]>) {
 /// One object, with its owner's name.
 pub fn find(reference: &ObjectRef, needs: Needs) -> Result<Object> {
     find_with(reference, needs, &Holders::new(needs))
+}
+
+/// One object with who uses it, and what of that could not be seen.
+pub fn look(reference: &ObjectRef, needs: Needs, scene: &Scene<'_>) -> Result<(Object, Vec<Gap>)> {
+    let mut object = find_with(reference, needs, scene.holders())?;
+    let gaps = inspect::fields::fill(&mut object, scene, true);
+    Ok((object, gaps))
 }
 
 /// One of several objects, which share one look at the processes.

@@ -63,6 +63,7 @@ pub static FIELDS: &[&[Field]] = &[
 /// One kind of object in one family.
 pub trait Mechanism: Sync {
     fn kind(&self) -> Kind;
+    fn family(&self) -> Family;
     /// Whether this mechanism is the one that `id` names.
     fn takes(&self, id: &Ident) -> bool;
     /// About how many objects a scan will find, if the kernel says so at no cost.

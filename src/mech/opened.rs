@@ -140,6 +140,10 @@ impl Mechanism for Unnamed {
         self.kind
     }
 
+    fn family(&self) -> Family {
+        Family::Anonymous
+    }
+
     fn takes(&self, id: &Ident) -> bool {
         matches!(id, Ident::Inode(_))
     }

@@ -82,6 +82,10 @@ impl Mechanism for SysvShm {
         Kind::Shm
     }
 
+    fn family(&self) -> Family {
+        Family::Sysv
+    }
+
     fn takes(&self, id: &Ident) -> bool {
         sysv::takes(id)
     }

@@ -213,6 +213,10 @@ impl Mechanism for UnixSock {
         Kind::Sock
     }
 
+    fn family(&self) -> Family {
+        Family::Unix
+    }
+
     fn estimate(&self) -> u64 {
         diag::count()
     }

@@ -168,6 +168,10 @@ impl Mechanism for PosixMsgq {
         Kind::Msgq
     }
 
+    fn family(&self) -> Family {
+        Family::Posix
+    }
+
     fn takes(&self, id: &Ident) -> bool {
         matches!(id, Ident::Name(_))
     }

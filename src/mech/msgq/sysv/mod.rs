@@ -66,6 +66,10 @@ impl Mechanism for SysvMsgq {
         Kind::Msgq
     }
 
+    fn family(&self) -> Family {
+        Family::Sysv
+    }
+
     fn takes(&self, id: &Ident) -> bool {
         sysv::takes(id)
     }

@@ -72,6 +72,10 @@ impl Mechanism for SysvSem {
         Kind::Sem
     }
 
+    fn family(&self) -> Family {
+        Family::Sysv
+    }
+
     fn takes(&self, id: &Ident) -> bool {
         sysv::takes(id)
     }
