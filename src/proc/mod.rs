@@ -1,5 +1,6 @@
 //! /proc, read from bytes. One bad line is a gap and never a failed file.
 
+pub mod blocked;
 pub mod find;
 pub mod holders;
 pub mod io;

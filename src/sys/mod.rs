@@ -13,8 +13,11 @@ pub mod netlink;
 pub mod pidfd;
 pub mod pipe;
 pub mod procmap;
+pub mod processor;
 pub mod run;
 pub mod signal;
+#[cfg(test)]
+pub mod staged;
 pub mod stdio;
 pub mod terminal;
 pub mod users;
