@@ -2,6 +2,7 @@
 //!
 //! This floor and `mech/*/sys.rs` are the only places with `unsafe`.
 
+pub mod bpf;
 pub mod buffer;
 pub mod child;
 pub mod descriptor;
@@ -12,8 +13,8 @@ pub mod lease;
 pub mod netlink;
 pub mod pidfd;
 pub mod pipe;
-pub mod procmap;
 pub mod processor;
+pub mod procmap;
 pub mod run;
 pub mod signal;
 #[cfg(test)]
