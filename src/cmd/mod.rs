@@ -14,6 +14,7 @@ pub mod msgq;
 mod nouns;
 mod payload;
 pub mod pipe;
+pub mod ps;
 pub mod rm;
 pub mod sem;
 pub mod shm;
@@ -22,6 +23,7 @@ pub mod signal;
 pub mod sock;
 mod verbs;
 pub mod watch;
+pub mod why;
 
 use crate::error::Error;
 use crate::exit::Status;

@@ -3,8 +3,14 @@
 //! `scene` joins what the floors below have seen of processes with the objects they use; the other rooms
 //! draw conclusions from it.
 
+mod deadlock;
+pub mod facts;
 pub mod fields;
 mod name;
 pub mod scene;
+pub mod usage;
+mod wakers;
+pub mod why;
 
+pub use facts::Facts;
 pub use scene::Scene;
