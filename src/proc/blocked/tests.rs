@@ -399,25 +399,26 @@ fn a_semaphore_in_shared_memory_tells_its_waiters() {
 
 #[test]
 fn a_lock_of_readers_and_writers_tells_who_writes() {
+    // The lock begins with the page, and there need not be one before.
     let shared = Arc::new(Shared::new());
-    shared.rwlock(64);
+    shared.rwlock(0);
     let knows = |owner| cfg!(target_env = "gnu").then_some(owner);
-    shared.lock_to_write(64);
+    shared.lock_to_write(0);
     let ours = Arc::clone(&shared);
     let reads = move || {
-        ours.lock_to_read(64);
-        ours.unlock_rwlock(64);
+        ours.lock_to_read(0);
+        ours.unlock_rwlock(0);
     };
-    let seen = look(&["futex"], reads, |_| shared.unlock_rwlock(64));
+    let seen = look(&["futex"], reads, |_| shared.unlock_rwlock(0));
     let writer = knows(Owner { tid: gettid().as_raw(), pid: Some(me()) });
     assert_eq!(futex(&seen).1, Futex::Rwlock { writer });
-    shared.lock_to_read(64);
+    shared.lock_to_read(0);
     let ours = Arc::clone(&shared);
     let writes = move || {
-        ours.lock_to_write(64);
-        ours.unlock_rwlock(64);
+        ours.lock_to_write(0);
+        ours.unlock_rwlock(0);
     };
-    let seen = look(&["futex"], writes, |_| shared.unlock_rwlock(64));
+    let seen = look(&["futex"], writes, |_| shared.unlock_rwlock(0));
     assert_eq!(futex(&seen).1, Futex::Rwlock { writer: None });
     assert_eq!(futex(&seen).0.map(Resource::object), Some(file(&shared.file)));
 }
