@@ -13,6 +13,7 @@ pub mod netlink;
 pub mod pidfd;
 pub mod pipe;
 pub mod processor;
+pub mod robust;
 pub mod run;
 pub mod signal;
 #[cfg(test)]

@@ -508,3 +508,28 @@ fn a_closed_descriptor_says_too_little() {
     assert_eq!(call(i64::MAX, [0; 6]), None);
     assert_eq!(call(libc::SYS_wait4, [0xffff_ffff, 0, 0, 0, 0, 0]), Some(Awaits::Child { pid: -1 }));
 }
+
+#[test]
+fn the_robust_mutexes_of_a_thread_are_those_that_it_holds() {
+    let shared = Arc::new(Shared::new());
+    for offset in [0, 64, 128] {
+        shared.mutex(offset, offset != 64, false);
+    }
+    let (ours, (tell, told)) = (Arc::clone(&shared), mpsc::channel());
+    let (let_go, wait) = mpsc::channel::<()>();
+    let (tid, thread) = start(move || {
+        [0, 64, 128].into_iter().for_each(|offset| ours.lock(offset));
+        tell.send(()).unwrap();
+        let ended = wait.recv();
+        [128, 64, 0].into_iter().for_each(|offset| ours.unlock(offset));
+        ended
+    });
+    told.recv().unwrap();
+    let mut held = robust::held(me(), tid).unwrap();
+    held.sort_unstable();
+    assert_eq!(held, [word(&shared, LOCK), word(&shared, 128 + LOCK)]);
+    drop(let_go);
+    thread.join().unwrap();
+    assert_eq!(robust::held(me(), gettid().as_raw()), Ok(Vec::new()));
+    assert_eq!(robust::held(me(), i32::MAX), Err(Errno::ESRCH));
+}
