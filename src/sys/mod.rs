@@ -16,6 +16,7 @@ pub mod pidfd;
 pub mod pipe;
 pub mod processor;
 pub mod procmap;
+pub mod robust;
 pub mod run;
 pub mod signal;
 #[cfg(test)]
