@@ -7,9 +7,14 @@ use std::fs;
 /// A watch that is ready, with one JSON object a line.
 fn watch(env: &Env, args: &[&str]) -> Running {
     let mut watch = env.start(["watch", "--jsonl"].iter().chain(args));
-    let said = watch.said();
-    assert!(said.starts_with("ipcx: watching "), "{said}");
-    watch
+    // An ordinary user is told first what he cannot see.
+    loop {
+        let said = watch.said();
+        assert!(!said.is_empty(), "it ended before it watched");
+        if said.starts_with("ipcx: watching ") {
+            return watch;
+        }
+    }
 }
 
 fn next(watch: &mut Running) -> Value {
