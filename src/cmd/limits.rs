@@ -1,8 +1,10 @@
 //! `ipcx limits`: every limit, how much of it is used, and what sets it.
 
 use super::{Context, Outcome};
-use crate::args::listing::kinds;
+use crate::args::listing::{NamespaceArgs, kinds};
+use crate::error::Doing as _;
 use crate::exit::Status;
+use crate::inventory::namespaces::{self, Within};
 use crate::mech::{self, Limit, Unit};
 use crate::model::{Align, Field, Kind, Needs, Seen, Value};
 use crate::render::{self, Document, Layout};
@@ -26,6 +28,9 @@ pub struct LimitsArgs {
     /// Status 1 if more than this share of a limit is used, and name it
     #[arg(long, value_name = "PCT", value_parser = percent)]
     warn: Option<f64>,
+
+    #[command(flatten)]
+    namespaces: NamespaceArgs,
 
     /// One JSON document
     #[arg(long, group = "format")]
@@ -55,11 +60,16 @@ fn percent(text: &str) -> Result<f64, String> {
         .ok_or_else(|| format!("`{text}` is no percentage from 0 to 100"))
 }
 
-const fn column(key: &'static str, align: Align, get: fn(&Limit, &'static str) -> Seen<Value>) -> Field<Limit> {
+/// A limit, in an IPC namespace.
+type Row = Within<Limit>;
+
+const fn column(key: &'static str, align: Align, get: fn(&Row, &'static str) -> Seen<Value>) -> Field<Row> {
     Field { key, help: "", kinds: Kind::ALL, needs: Needs::SCAN, default: true, align, get }
 }
 
-static FIELDS: &[Field<Limit>] = &[
+static FIELDS: &[Field<Row>] = &[
+    column("namespace", Align::Right, |limit, _| limit.namespace.clone().map(Value::Count)),
+    column("container", Align::Left, |limit, _| limit.container.clone().map(Value::Text)),
     column("kind", Align::Left, |limit, _| Seen::Is(Value::Word(limit.kind.noun()))),
     Field { default: false, ..column("family", Align::Left, |limit, _| Seen::Is(Value::Word(limit.family.word()))) },
     column("name", Align::Left, |limit, _| Seen::Is(Value::Word(limit.name))),
@@ -88,14 +98,22 @@ fn share(limit: &Limit) -> Option<f64> {
 
 pub fn run(args: &LimitsArgs, ctx: &mut Context) -> Outcome {
     let wanted = |kind: Kind| args.kinds.is_empty() || args.kinds.contains(&kind);
-    let limits: Vec<Limit> =
-        mech::ALL.iter().filter(|mech| wanted(mech.kind())).flat_map(|mech| mech.limits()).collect();
-    let fields: Vec<&Field<Limit>> = FIELDS.iter().collect();
+    let which = args.namespaces.which();
+    let (limits, gaps) = match which {
+        Some(which) => namespaces::limits(which, wanted).doing("cannot look into other namespaces:")?,
+        None => {
+            let mechs = mech::ALL.iter().filter(|mech| wanted(mech.kind()));
+            (mechs.flat_map(|mech| mech.limits()).map(Within::here).collect(), Vec::new())
+        }
+    };
+    let tells_where = |field: &Field<Row>| matches!(field.key, "namespace" | "container");
+    let fields: Vec<&Field<Row>> = FIELDS.iter().filter(|field| which.is_some() || !tells_where(field)).collect();
     let style = render::Style::new(args.bytes, render::TimeFormat::Unix);
     let layout = Layout { headings: !args.no_headings, width: ctx.ui.width(), color: ctx.ui.color };
     let out = &mut ctx.ui.out;
     if args.json {
         let mut document = Document::begin(out)?;
+        document.gaps(gaps.clone());
         document.rows(&fields, &limits)?;
         document.end()?;
     } else if args.jsonl {
@@ -104,10 +122,13 @@ pub fn run(args: &LimitsArgs, ctx: &mut Context) -> Outcome {
         render::raw(out, &fields, &limits, !args.no_headings, render::TimeFormat::Unix, 0)?;
     } else {
         // Family and unit are plain from the name and the help.
-        let fields: Vec<&Field<Limit>> = FIELDS.iter().filter(|field| field.default).collect();
+        let fields: Vec<&Field<Row>> = fields.into_iter().filter(|field| field.default).collect();
         render::table(out, &fields, &limits, &style, layout)?;
     }
     out.flush_buffer()?;
+    if !args.json {
+        super::ls::say(&gaps, ctx);
+    }
     let Some(warn) = args.warn else { return Ok(Status::Done) };
     let mut status = Status::Done;
     for limit in &limits {

@@ -25,6 +25,8 @@ impl Needs {
     pub const ALL: Needs = Needs(31);
     /// The inside of System V segments, which have to be attached for it and record that.
     pub const ATTACH: Needs = Needs(32);
+    /// The namespace in which the object is.
+    pub const NAMESPACE: Needs = Needs(64);
 
     pub fn has(self, other: Needs) -> bool {
         self.0 & other.0 == other.0
@@ -159,7 +161,21 @@ pub static IDENTITY: &[Field] = &[
     },
     Field { kinds: WITH_MODE, ..identity("mode", "permission bits", true, mode) },
     identity("mode", "permission bits", false, mode),
+    Field {
+        needs: Needs::NAMESPACE,
+        align: Align::Right,
+        ..identity("namespace", "inode number of the IPC namespace in which it is", false, place)
+    },
+    Field {
+        needs: Needs::NAMESPACE,
+        ..identity("container", "container or leading process of another IPC namespace than ours", false, place)
+    },
 ];
+
+/// What only a look at namespaces records.
+fn place(object: &Object, key: &'static str) -> Seen<Value> {
+    object.facts.get(key).cloned().unwrap_or(Seen::Skipped)
+}
 
 /// Of the others the mode is always the same, or that of a file.
 const WITH_MODE: &[Kind] = &[Kind::Shm, Kind::Msgq, Kind::Sem, Kind::Fifo];

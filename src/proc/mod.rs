@@ -1,9 +1,11 @@
 //! /proc, read from bytes. One bad line is a gap and never a failed file.
 
+mod container;
 pub mod find;
 pub mod holders;
 pub mod io;
 pub mod mounts;
+pub mod namespaces;
 pub mod opening;
 mod pass;
 pub mod process;

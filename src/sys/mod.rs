@@ -9,6 +9,7 @@ pub mod duplex;
 pub mod feeder;
 pub mod file;
 pub mod lease;
+pub mod namespace;
 pub mod netlink;
 pub mod pidfd;
 pub mod pipe;
