@@ -16,10 +16,12 @@ Examples:
   ipcx limits
   ipcx limits --warn 80 || echo 'IPC is running out'
   ipcx limits sem --json
+  ipcx limits --all-namespaces       those of all containers, too
 
 The limits are those of this IPC namespace and of the calling user. A POSIX queue costs
 its owner maxmsg*(msgsize+96) bytes of RLIMIT_MSGQUEUE, empty or not. SHMALL counts
-pages, each segment rounded up.")]
+pages, each segment rounded up. Limits of /dev/shm stand with the first namespace that has
+it, those of a user (ulimit) once for all namespaces.")]
 pub struct LimitsArgs {
     /// Kinds whose limits to show; all of them by default
     #[arg(value_name = "KIND", value_parser = kinds(Kind::LASTING))]
@@ -134,7 +136,11 @@ pub fn run(args: &LimitsArgs, ctx: &mut Context) -> Outcome {
     for limit in &limits {
         if let Some(share) = share(limit).filter(|share| *share > warn) {
             let (used, most) = (style.text(&amount(limit, &limit.used)), style.text(&amount(limit, &limit.limit)));
-            ctx.ui.warn(format_args!("{} is {share:.1}% used: {used} of {most}; set by {}", limit.name, limit.setting));
+            let place = limit.namespace.known().map(|inode| format!(" in IPC namespace {inode}")).unwrap_or_default();
+            ctx.ui.warn(format_args!(
+                "{}{place} is {share:.1}% used: {used} of {most}; set by {}",
+                limit.name, limit.setting
+            ));
             status = Status::Failed;
         }
         for (part, number) in [("use", &limit.used), ("value", &limit.limit)] {

@@ -43,7 +43,7 @@ impl View<'_> {
     /// Says of a gap where it is.
     fn gap(&self, gap: Gap) -> Gap {
         let Some(container) = &self.container else { return gap };
-        Gap { subject: format!("{} in {}", gap.subject, place(self.namespace, Some(container))), ..gap }
+        Gap { subject: format!("{} in {}", gap.subject, place(self.namespace, Some(container), None)), ..gap }
     }
 }
 
@@ -68,8 +68,9 @@ pub(super) fn mark(object: &mut Object, namespace: &Seen<u64>, container: Option
 /// What cannot be entered is a gap where all are looked at, and an error where it alone was asked for. A
 /// namespace that goes away meanwhile is neither.
 pub fn each(which: Which, look: impl FnMut(&View<'_>) + Send) -> Result<Vec<Gap>> {
-    let (chosen, gaps) = choose(which)?;
-    let mut walk = Walk { only: which != Which::All, shms: Vec::new(), gaps, look };
+    let ours = namespaces::ours().map_err(failed)?;
+    let (chosen, gaps) = choose(which, ours)?;
+    let mut walk = Walk { ours, only: which != Which::All, shms: Vec::new(), gaps, look };
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().spawn_scoped(scope, || {
             chosen.iter().try_for_each(|namespace| walk.visit(namespace))?;
@@ -81,7 +82,7 @@ pub fn each(which: Which, look: impl FnMut(&View<'_>) + Send) -> Result<Vec<Gap>
 }
 
 /// The namespaces to visit, ours first: a thread that has left cannot always come back.
-fn choose(which: Which) -> Result<(Vec<Namespace>, Vec<Gap>)> {
+fn choose(which: Which, ours: u64) -> Result<(Vec<Namespace>, Vec<Gap>)> {
     if let Which::Process(pid) = which {
         let namespace = namespaces::of_process(pid).map_err(|errno| {
             let error = Error::new("stat", errno, format!("the IPC namespace of process {pid}"));
@@ -92,11 +93,9 @@ fn choose(which: Which) -> Result<(Vec<Namespace>, Vec<Gap>)> {
         })?;
         return Ok((vec![namespace], Vec::new()));
     }
-    let failed = |errno| Error::new("stat", errno, "IPC namespaces");
-    let ours = namespaces::ours().map_err(failed)?;
     let all = namespaces::all().map_err(failed)?;
     let hidden = || Gap {
-        subject: format!("IPC namespaces of {} processes", all.hidden),
+        subject: format!("IPC namespaces of {}", processes(all.hidden)),
         field: None,
         reason: Reason { call: "stat", errno: libc::EACCES },
         note: Some("they belong to others; in which namespace they are is not known".to_owned()),
@@ -104,11 +103,10 @@ fn choose(which: Which) -> Result<(Vec<Namespace>, Vec<Gap>)> {
     let gaps = if all.hidden > 0 { vec![hidden()] } else { Vec::new() };
     let mut chosen = all.list;
     if let Which::Inode(inode) = which {
-        chosen.retain(|namespace| namespace.inode == inode);
-        if chosen.is_empty() {
-            return Err(absent(inode, all.hidden));
-        }
-    } else if !chosen.iter().any(|namespace| namespace.inode == ours) {
+        let found = chosen.into_iter().find(|namespace| namespace.inode == inode);
+        return found.map(|namespace| (vec![namespace], Vec::new())).ok_or_else(|| absent(inode, all.hidden));
+    }
+    if !chosen.iter().any(|namespace| namespace.inode == ours) {
         // Nobody whom this /proc shows is in it, as in another PID namespace.
         chosen.push(Namespace { inode: ours, ..Namespace::default() });
     }
@@ -116,19 +114,27 @@ fn choose(which: Which) -> Result<(Vec<Namespace>, Vec<Gap>)> {
     Ok((chosen, gaps))
 }
 
+fn failed(errno: Errno) -> Error {
+    Error::new("stat", errno, "IPC namespaces")
+}
+
 fn absent(inode: u64, hidden: usize) -> Error {
     let error = Error::refused(format!("ipc:[{inode}]"), Status::NoSuch, "no such namespace");
     match hidden {
         0 => error,
-        _ => error.hinting(format!("{hidden} processes of others do not show in which namespace they are")),
+        _ => error.hinting(format!("it may be that of {}, which may not be seen", processes(hidden))),
     }
 }
 
+fn processes(number: usize) -> String {
+    if number == 1 { "1 process".to_owned() } else { format!("{number} processes") }
+}
+
 /// A namespace in words.
-fn place(namespace: &Namespace, container: Option<&Text>) -> String {
+fn place(namespace: &Namespace, container: Option<&Text>, leader: Option<i32>) -> String {
     let mut words = format!("IPC namespace {}", namespace.inode);
-    let label = container.map(|label| format!("container {}", label.escaped()));
-    let pid = namespace.holder().map(|pid| format!("pid {pid}"));
+    let label = container.map(|label| label.escaped().to_string());
+    let pid = leader.map(|pid| format!("pid {pid}"));
     let more: Vec<String> = label.into_iter().chain(pid).collect();
     if !more.is_empty() {
         words.push_str(&format!(" ({})", more.join(", ")));
@@ -138,6 +144,7 @@ fn place(namespace: &Namespace, container: Option<&Text>) -> String {
 
 /// The way through the namespaces.
 struct Walk<F> {
+    ours: u64,
     /// Whether one was asked for, which then must be there.
     only: bool,
     /// Every /dev/shm that was looked at.
@@ -148,7 +155,7 @@ struct Walk<F> {
 
 impl<F: FnMut(&View<'_>)> Walk<F> {
     fn visit(&mut self, namespace: &Namespace) -> Result<()> {
-        let here = namespaces::ours() == Ok(namespace.inode);
+        let here = namespace.inode == self.ours;
         if here && !self.only {
             self.shms.extend(Root::Ours.shm());
             let scopes = &[Scope::Ipc, Scope::Shm, Scope::Machine];
@@ -156,8 +163,8 @@ impl<F: FnMut(&View<'_>)> Walk<F> {
             self.files(namespace, &namespace.mounts);
             return Ok(());
         }
-        let entered = here || self.enter(namespace)?;
         let leader = namespace.leader();
+        let entered = here || self.enter(namespace, leader)?;
         let root = leader.and_then(|pid| namespaces::root(pid, namespace.inode).ok());
         let root = root.map_or(Root::Nowhere, Root::Process);
         let scopes: &[Scope] = match (entered, self.is_new(&root)) {
@@ -166,7 +173,7 @@ impl<F: FnMut(&View<'_>)> Walk<F> {
             (false, true) => &[Scope::Shm],
             (false, false) => &[],
         };
-        let container = if here { None } else { namespace.label() };
+        let container = if here { None } else { namespace.label(leader) };
         (self.look)(&View { namespace, container, root, scopes });
         let others: Vec<i32> = namespace.mounts.iter().copied().filter(|pid| Some(*pid) != leader).collect();
         self.files(namespace, &others);
@@ -198,7 +205,7 @@ impl<F: FnMut(&View<'_>)> Walk<F> {
     }
 
     /// Moves this thread into a namespace, if it is still there.
-    fn enter(&mut self, namespace: &Namespace) -> Result<bool> {
+    fn enter(&mut self, namespace: &Namespace, leader: Option<i32>) -> Result<bool> {
         let (call, errno, open) = match namespace.open() {
             Ok(None) if self.only => return Err(absent(namespace.inode, 0)),
             Ok(None) => return Ok(false),
@@ -208,8 +215,8 @@ impl<F: FnMut(&View<'_>)> Walk<F> {
                 Err(errno) => ("setns", errno, Some(open)),
             },
         };
-        let subject = place(namespace, namespace.label().as_ref());
-        let advice = advice(namespace, open.as_ref());
+        let subject = place(namespace, namespace.label(leader).as_ref(), leader);
+        let advice = advice(leader, open.as_ref());
         if self.only {
             return Err(Error::new(call, errno, subject).hinting(advice));
         }
@@ -221,12 +228,13 @@ impl<F: FnMut(&View<'_>)> Walk<F> {
 
 /// How else to see what we may not enter. A user namespace of one's own has to be joined first, which a process
 /// of several threads cannot do (setns(2)).
-fn advice(namespace: &Namespace, open: Option<&OwnedFd>) -> String {
+fn advice(leader: Option<i32>, open: Option<&OwnedFd>) -> String {
     let owner = open.and_then(|open| namespace::owner(open).ok());
-    match (namespace.leader(), owner) {
+    match (leader, owner) {
         (Some(pid), Some(owner)) if owner == users::me() => {
             format!("from inside it can be seen: nsenter --target {pid} --user --ipc --preserve-credentials ipcx ls")
         }
+        (_, Some(0)) => "it needs CAP_SYS_ADMIN there, which root has".to_owned(),
         (_, Some(owner)) => format!("it needs CAP_SYS_ADMIN there, which root and user {owner} have"),
         (_, None) => "it needs CAP_SYS_ADMIN in the user namespace that owns it".to_owned(),
     }
@@ -309,5 +317,26 @@ pub fn limits(which: Which, wanted: impl Fn(Kind) -> bool + Sync) -> Result<(Vec
             all.extend(limits.map(|what| Within { what, namespace: namespace.clone(), container: container.clone() }));
         }
     })?;
-    Ok((all, gaps))
+    Ok((of_users(all), gaps))
+}
+
+/// Counts for a limit of the calling user what he has in all namespaces: there is one such limit, and not one in
+/// each.
+fn of_users(limits: Vec<Within<Limit>>) -> Vec<Within<Limit>> {
+    let mut all: Vec<Within<Limit>> = Vec::with_capacity(limits.len());
+    for limit in limits {
+        let is_of_user = limit.setting.starts_with("ulimit");
+        match all.iter_mut().find(|known| is_of_user && known.name == limit.name) {
+            Some(known) => match (&mut known.what.used, &limit.used) {
+                (Seen::Is(sum), Seen::Is(more)) => *sum += more,
+                (sum, hidden @ Seen::Hidden(_)) => *sum = hidden.clone(),
+                _ => {}
+            },
+            None if is_of_user => {
+                all.push(Within { what: limit.what, namespace: Seen::Absent, container: Seen::Absent })
+            }
+            None => all.push(limit),
+        }
+    }
+    all
 }

@@ -103,14 +103,13 @@ impl Part {
     /// the device says that it is the kernel's.
     fn descriptors(&mut self, process: &OwnedFd, pid: i32, device: u64) -> Option<()> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let directory = openat(process, "fd", flags, Mode::empty()).ok()?;
-        let entries = Dir::from_fd(directory.try_clone().ok()?).ok()?;
-        for entry in entries.into_iter().flatten() {
-            let name = entry.file_name();
-            let Some(fd) = number(name) else { continue };
-            let Ok(link) = readlinkat(&directory, name) else { continue };
+        let mut directory = Dir::openat(process, "fd", flags, Mode::empty()).ok()?;
+        let open: Vec<i32> = directory.iter().flatten().filter_map(|entry| number(entry.file_name())).collect();
+        for fd in open {
+            let name = fd.to_string();
+            let Ok(link) = readlinkat(&directory, name.as_str()) else { continue };
             if let Some(inode) = inode(link.as_bytes())
-                && fstatat(&directory, name, AtFlags::empty()).is_ok_and(|stat| is(&stat, device, inode))
+                && fstatat(&directory, name.as_str(), AtFlags::empty()).is_ok_and(|stat| is(&stat, device, inode))
             {
                 self.held.push((inode, Held::Descriptor { pid, fd }));
             }
@@ -155,29 +154,26 @@ impl Namespace {
     /// The process that stands for all of them: one that is the init of its PID namespace, as in a container, or
     /// else the first.
     pub fn leader(&self) -> Option<i32> {
-        self.pids.iter().copied().find(|pid| is_init(*pid)).or_else(|| self.pids.first().copied())
-    }
-
-    /// A process that is in it or has it open.
-    pub fn holder(&self) -> Option<i32> {
-        let open = |held: &Held| match held {
-            Held::Descriptor { pid, .. } => Some(*pid),
-            Held::Mount(_) => None,
-        };
-        self.leader().or_else(|| self.held.iter().find_map(open))
+        match self.pids[..] {
+            [] => None,
+            [only] => Some(only),
+            [first, ..] => Some(self.pids.iter().copied().find(|pid| is_init(*pid)).unwrap_or(first)),
+        }
     }
 
     /// A descriptor of it; `None` once nothing of what held it does so any more.
     pub fn open(&self) -> nix::Result<Option<OwnedFd>> {
-        let device = stat("/proc/self/ns/ipc")?.st_dev;
-        let links = self.pids.iter().map(|pid| PathBuf::from(format!("/proc/{pid}/ns/ipc")));
-        let others = self.held.iter().map(|held| match held {
-            Held::Descriptor { pid, fd } => PathBuf::from(format!("/proc/{pid}/fd/{fd}")),
-            Held::Mount(path) => path.clone(),
-        });
+        let of_process = |pid: &i32| {
+            let namespace = openat(AT_FDCWD, format!("/proc/{pid}/ns/ipc").as_str(), READ, Mode::empty())?;
+            Ok((fstat(&namespace)?.st_ino == self.inode).then_some(namespace))
+        };
+        let of_holder = |held: &Held| match held {
+            Held::Descriptor { pid, fd } => open(format!("/proc/{pid}/fd/{fd}").as_ref(), self.inode),
+            Held::Mount(path) => open(path, self.inode),
+        };
         let mut refused = None;
-        for path in links.chain(others) {
-            match open(&path, device, self.inode) {
+        for opened in self.pids.iter().map(of_process).chain(self.held.iter().map(of_holder)) {
+            match opened {
                 Ok(Some(namespace)) => return Ok(Some(namespace)),
                 Ok(None) | Err(Errno::ENOENT | Errno::ESRCH) => {}
                 Err(errno) => refused = Some(errno),
@@ -186,21 +182,24 @@ impl Namespace {
         refused.map_or(Ok(None), Err)
     }
 
-    /// What people know it by.
-    pub fn label(&self) -> Option<Text> {
-        let mount = |held: &Held| match held {
+    /// What people know it by: its leading process, if it has one, or else what holds it.
+    pub fn label(&self, leader: Option<i32>) -> Option<Text> {
+        let of_holder = |held: &Held| match held {
+            Held::Descriptor { pid, .. } => label(*pid),
             Held::Mount(path) => Some(Text::from(path.as_os_str().as_bytes())),
-            Held::Descriptor { .. } => None,
         };
-        self.holder().and_then(label).or_else(|| self.held.iter().find_map(mount))
+        leader.and_then(label).or_else(|| self.held.iter().find_map(of_holder))
     }
 }
+
+const READ: OFlag = OFlag::O_RDONLY.union(OFlag::O_CLOEXEC);
 
 /// The container in which a process runs, or else its short name.
 pub fn label(pid: i32) -> Option<Text> {
     let process = directory(pid).ok()?;
     let within = |name: &str| Some(format!("/proc/self/fd/{}/{name}", process.as_raw_fd()));
-    let container = within("cgroup").and_then(|path| container::of(&std::fs::read(path).ok()?));
+    let mut groups = [0; 4096];
+    let container = within("cgroup").and_then(|path| container::of(read_line(&path, &mut groups)?));
     container.or_else(|| {
         let mut line = [0; 64];
         let name = read_line(&within("comm")?, &mut line)?;
@@ -218,19 +217,21 @@ pub fn root(pid: i32, ipc: u64) -> nix::Result<OwnedFd> {
 }
 
 /// Opens a namespace by a path that may lead to something else by now, which is then left alone.
-fn open(path: &Path, device: u64, inode: u64) -> nix::Result<Option<OwnedFd>> {
+fn open(path: &Path, inode: u64) -> nix::Result<Option<OwnedFd>> {
+    let device = stat("/proc/self/ns/ipc")?.st_dev;
     // What is opened with O_PATH does not notice.
     let seen = openat(AT_FDCWD, path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
     if !is(&fstat(seen.as_fd())?, device, inode) {
         return Ok(None);
     }
     let through = format!("/proc/self/fd/{}", seen.as_raw_fd());
-    openat(AT_FDCWD, through.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).map(Some)
+    openat(AT_FDCWD, through.as_str(), READ, Mode::empty()).map(Some)
 }
 
 /// Whether a process is number 1 of its PID namespace.
 fn is_init(pid: i32) -> bool {
-    std::fs::read(format!("/proc/{pid}/status")).is_ok_and(|status| innermost(&status) == Some(1))
+    let mut status = [0; 4096];
+    read_line(&format!("/proc/{pid}/status"), &mut status).is_some_and(|status| innermost(status) == Some(1))
 }
 
 /// The pid in the PID namespace of the process itself, the last one in the line `NSpid` of its status.
