@@ -7,6 +7,7 @@ mod limits;
 mod ls;
 mod man;
 mod msgq;
+mod namespaces;
 mod pipe;
 mod rm;
 mod sem;
