@@ -1,5 +1,5 @@
-use crate::kit::look::by_ref;
-use crate::kit::{Env, NOBODY, PATIENCE, Running, half_made_set, until};
+use crate::kit::look::{by_ref, mount_mqueue};
+use crate::kit::{Env, NOBODY, PATIENCE, Refusal, Running, half_made_set, until};
 use crate::skip;
 use serde_json::{Value, json};
 use std::fs;
@@ -197,6 +197,48 @@ fn a_large_table_of_another_namespace_is_read_there_too() {
     });
     let objects = env.json(["ls", "sem", "--all-namespaces", "--json"])["objects"].clone();
     assert_eq!(within(&objects, there.inode).as_array().unwrap().len(), 2100);
+}
+
+/// Who may enter a namespace need not be allowed to mount.
+fn without_mounting(env: &Env, pid: u32) -> Value {
+    let refusal = Refusal::of(libc::SYS_fsopen, libc::EPERM);
+    let listed = env.ipcx_refused(&[refusal], ["ls", "msgq", "--namespace", &pid.to_string(), "--json"]).assert();
+    serde_json::from_slice(&listed.success().get_output().stdout).unwrap()
+}
+
+#[test]
+fn queues_are_found_where_a_process_of_the_namespace_has_them_mounted() {
+    let env = Env::new();
+    let there = Elsewhere::new(|env| {
+        mount_mqueue(env);
+        env.out(["msgq", "create", "/jobs", "--max-messages", "3", "--message-size", "10"]);
+    });
+    let document = without_mounting(&env, there.pid);
+    assert_eq!(by_ref(&document["objects"], "msgq//jobs")["namespace"], there.inode);
+    assert_eq!(document["gaps"], json!([]));
+}
+
+#[test]
+fn queues_that_are_mounted_and_those_of_another_namespace_are_not_taken_for_its_own() {
+    let env = Env::new();
+    let mut command = Command::new("unshare");
+    command.args(["--ipc", "cat"]);
+    let make = |env: &Env| {
+        mount_mqueue(env);
+        env.out(["msgq", "create", "/jobs", "--max-messages", "3", "--message-size", "10"]);
+    };
+    let there = Elsewhere::with(make, command);
+    until("unshare to run its command", || {
+        fs::read_to_string(format!("/proc/{}/comm", there.pid)).is_ok_and(|comm| comm == "cat\n")
+    });
+    let document = without_mounting(&env, there.pid);
+    assert_eq!(document["objects"], json!([]), "they are those of the namespace that was left");
+    let gap = &document["gaps"][0];
+    assert!(gap["reason"].as_str().unwrap().contains("that of another IPC namespace"), "{gap:#}");
+    assert!(gap["subject"].as_str().unwrap().contains(&inode(there.pid).to_string()), "{gap:#}");
+    // With that right the queues, none, are those of the namespace itself.
+    let document = env.json(["ls", "msgq", "--namespace", &there.pid.to_string(), "--json"]);
+    assert_eq!((&document["objects"], &document["gaps"]), (&json!([]), &json!([])));
 }
 
 #[test]
