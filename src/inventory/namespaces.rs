@@ -166,7 +166,8 @@ impl<F: FnMut(&View<'_>)> Walk<F> {
         let leader = namespace.leader();
         let entered = here || self.enter(namespace, leader)?;
         let root = leader.and_then(|pid| namespaces::root(pid, namespace.inode).ok());
-        let root = root.map_or(Root::Nowhere, Root::Process);
+        let nobody = if here { Root::Ours } else { Root::Nowhere };
+        let root = root.map_or(nobody, Root::Process);
         let scopes: &[Scope] = match (entered, self.is_new(&root)) {
             (true, true) => &[Scope::Ipc, Scope::Shm],
             (true, false) => &[Scope::Ipc],

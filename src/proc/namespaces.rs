@@ -11,7 +11,7 @@ use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, readlinkat};
 use nix::sys::stat::{Mode, fstat, fstatat, stat};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -134,12 +134,11 @@ fn merge(parts: Vec<Part>, mounted: Vec<(u64, PathBuf)>) -> Namespaces {
     members.sort_by_key(|member| member.pid);
     held.extend(mounted.into_iter().map(|(inode, path)| (inode, Held::Mount(path))));
     let mut found: BTreeMap<u64, Namespace> = BTreeMap::new();
-    let mut mount_namespaces = Vec::new();
+    let mut seen = HashSet::new();
     for Member { pid, ipc, mount } in members {
         let namespace = found.entry(ipc).or_default();
         namespace.pids.push(pid);
-        if !mount_namespaces.contains(&(ipc, mount)) {
-            mount_namespaces.push((ipc, mount));
+        if seen.insert((ipc, mount)) {
             namespace.mounts.push(pid);
         }
     }
