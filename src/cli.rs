@@ -91,6 +91,8 @@ pub enum Command {
     Rm(cmd::rm::RmArgs<AnyRefs>),
     /// Show every limit and how much of it is used
     Limits(cmd::limits::LimitsArgs),
+    /// Tell what an error of an IPC call means and which limit is behind it
+    Explain(cmd::explain::ExplainArgs),
     /// Print the key of a file
     Ftok(cmd::ftok::FtokArgs),
     /// Print the script that completes ipcx in a shell
@@ -156,6 +158,7 @@ pub fn dispatch(command: &Command, ctx: &mut Context) -> Outcome {
         Command::Show(args) => cmd::show::run(args, ctx),
         Command::Rm(args) => cmd::rm::run(args, ctx),
         Command::Limits(args) => cmd::limits::run(args, ctx),
+        Command::Explain(args) => cmd::explain::run(args, ctx),
         Command::Ftok(args) => cmd::ftok::run(args, ctx),
         Command::Completions(args) => cmd::completions::run(args, ctx),
         Command::Man(args) => cmd::man::run(args, ctx),

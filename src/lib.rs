@@ -11,9 +11,11 @@ compile_error!("ipcx knows the 64-bit layouts of the kernel and of the C librari
 mod args;
 mod cli;
 mod cmd;
+mod diagnose;
 mod error;
 mod exit;
 mod hint;
+mod inspect;
 mod inventory;
 mod mech;
 pub mod model;

@@ -1,11 +1,11 @@
 //! `ipcx limits`: every limit, how much of it is used, and what sets it.
 
 use super::{Context, Outcome};
-use crate::args::listing::{NamespaceArgs, kinds};
+use crate::args::listing::{NamespaceArgs, nouns};
 use crate::error::Doing as _;
 use crate::exit::Status;
 use crate::inventory::namespaces::{self, Within};
-use crate::mech::{self, Limit, Unit};
+use crate::mech::{self, LIMITED, Limit};
 use crate::model::{Align, Field, Kind, Needs, Seen, Value};
 use crate::render::{self, Document, Layout};
 use clap::Args;
@@ -16,16 +16,19 @@ Examples:
   ipcx limits
   ipcx limits --warn 80 || echo 'IPC is running out'
   ipcx limits sem --json
+  ipcx limits pipe signal
   ipcx limits --all-namespaces       those of all containers, too
 
-The limits are those of this IPC namespace and of the calling user. A POSIX queue costs
-its owner maxmsg*(msgsize+96) bytes of RLIMIT_MSGQUEUE, empty or not. SHMALL counts
-pages, each segment rounded up. Limits of /dev/shm stand with the first namespace that has
-it, those of a user (ulimit) once for all namespaces.")]
+The limits are those of this IPC and network namespace and of the calling user. A POSIX
+queue costs its owner maxmsg*(msgsize+96) bytes of RLIMIT_MSGQUEUE, empty or not. SHMALL
+counts pages, each segment rounded up. The pages of pipes are added up over the pipes and
+FIFOs of this user that processes have open; they do not bind root. `ipcx explain` names
+the limit behind an error. With --all-namespaces the limits of a /dev/shm stand with the
+first namespace that has it, and those of a user (ulimit) once for all.")]
 pub struct LimitsArgs {
     /// Kinds whose limits to show; all of them by default
-    #[arg(value_name = "KIND", value_parser = kinds(Kind::LASTING))]
-    kinds: Vec<Kind>,
+    #[arg(value_name = "KIND", value_parser = nouns(LIMITED))]
+    kinds: Vec<&'static str>,
 
     /// Status 1 if more than this share of a limit is used, and name it
     #[arg(long, value_name = "PCT", value_parser = percent)]
@@ -72,41 +75,25 @@ const fn column(key: &'static str, align: Align, get: fn(&Row, &'static str) -> 
 static FIELDS: &[Field<Row>] = &[
     column("namespace", Align::Right, |limit, _| limit.namespace.clone().map(Value::Count)),
     column("container", Align::Left, |limit, _| limit.container.clone().map(Value::Text)),
-    column("kind", Align::Left, |limit, _| Seen::Is(Value::Word(limit.kind.noun()))),
+    column("kind", Align::Left, |limit, _| Seen::Is(Value::Word(limit.noun))),
     Field { default: false, ..column("family", Align::Left, |limit, _| Seen::Is(Value::Word(limit.family.word()))) },
     column("name", Align::Left, |limit, _| Seen::Is(Value::Word(limit.name))),
-    column("used", Align::Right, |limit, _| amount(limit, &limit.used)),
-    column("limit", Align::Right, |limit, _| amount(limit, &limit.limit)),
+    column("used", Align::Right, |limit, _| limit.amount(&limit.used)),
+    column("limit", Align::Right, |limit, _| limit.amount(&limit.limit)),
     column("percent", Align::Right, |limit, _| {
-        share(limit).map_or(Seen::Absent, |percent| Seen::Is(Value::Percent(percent)))
+        limit.percent().map_or(Seen::Absent, |percent| Seen::Is(Value::Percent(percent)))
     }),
     Field { default: false, ..column("unit", Align::Left, |limit, _| Seen::Is(Value::Word(limit.unit.word()))) },
     column("setting", Align::Left, |limit, _| Seen::Is(Value::Word(limit.setting))),
     column("help", Align::Left, |limit, _| Seen::Is(Value::Word(limit.help))),
 ];
 
-fn amount(limit: &Limit, value: &Seen<u64>) -> Seen<Value> {
-    let unit = limit.unit;
-    value.clone().map(|n| if unit == Unit::Bytes { Value::Size(n) } else { Value::Count(n) })
-}
-
-/// Percent of a limit that is used; a limit of 0 is used up.
-fn share(limit: &Limit) -> Option<f64> {
-    let (used, limit) = (*limit.used.known()?, *limit.limit.known()?);
-    #[allow(clippy::cast_precision_loss)]
-    let share = if limit == 0 { 100.0 } else { used as f64 * 100.0 / limit as f64 };
-    Some(share)
-}
-
 pub fn run(args: &LimitsArgs, ctx: &mut Context) -> Outcome {
-    let wanted = |kind: Kind| args.kinds.is_empty() || args.kinds.contains(&kind);
+    let wanted = |noun: &str| args.kinds.is_empty() || args.kinds.contains(&noun);
     let which = args.namespaces.which();
     let (limits, gaps) = match which {
         Some(which) => namespaces::limits(which, wanted).doing("cannot look into other namespaces:")?,
-        None => {
-            let mechs = mech::ALL.iter().filter(|mech| wanted(mech.kind()));
-            (mechs.flat_map(|mech| mech.limits()).map(Within::here).collect(), Vec::new())
-        }
+        None => (mech::limits(wanted).into_iter().map(Within::here).collect(), Vec::new()),
     };
     let tells_where = |field: &Field<Row>| matches!(field.key, "namespace" | "container");
     let fields: Vec<&Field<Row>> = FIELDS.iter().filter(|field| which.is_some() || !tells_where(field)).collect();
@@ -134,14 +121,18 @@ pub fn run(args: &LimitsArgs, ctx: &mut Context) -> Outcome {
     let Some(warn) = args.warn else { return Ok(Status::Done) };
     let mut status = Status::Done;
     for limit in &limits {
-        if let Some(share) = share(limit).filter(|share| *share > warn) {
-            let (used, most) = (style.text(&amount(limit, &limit.used)), style.text(&amount(limit, &limit.limit)));
+        if let Some(share) = limit.percent().filter(|share| *share > warn) {
+            let (used, most) = (style.text(&limit.amount(&limit.used)), style.text(&limit.amount(&limit.limit)));
             let place = limit.namespace.known().map(|inode| format!(" in IPC namespace {inode}")).unwrap_or_default();
             ctx.ui.warn(format_args!(
                 "{}{place} is {share:.1}% used: {used} of {most}; set by {}",
                 limit.name, limit.setting
             ));
             status = Status::Failed;
+        }
+        // Of a limit of one object nothing is used up.
+        if limit.used == Seen::Absent {
+            continue;
         }
         for (part, number) in [("use", &limit.used), ("value", &limit.limit)] {
             if let Seen::Hidden(reason) = number {

@@ -4,8 +4,9 @@ pub mod columns;
 pub mod namespaces;
 
 use crate::error::Result;
+use crate::inspect::{self, Scene};
 use crate::mech::{self, Found, Mechanism, Root};
-use crate::model::{Field, Kind, Needs, Object, ObjectRef, Seen, Value};
+use crate::model::{Field, Gap, Kind, Needs, Object, ObjectRef, Seen, Value};
 pub use crate::proc::holders::Holders;
 use crate::sys::users::Names;
 use std::cmp::Ordering;
@@ -44,6 +45,8 @@ pub fn scan<E>(
     let needs = order.map_or(needs, |order| needs.and(order.by.needs));
     // All kinds share one look at the processes.
     let holders = Holders::new(needs);
+    let scene = Scene::new(&holders);
+    let mut said: Vec<String> = Vec::new();
     let namespace = needs.has(Needs::NAMESPACE).then(namespaces::ours);
     collect(
         &Root::Ours,
@@ -53,6 +56,9 @@ pub fn scan<E>(
         &holders,
         |kind, mut found| {
             found.objects.retain(|object| select.keeps(object));
+            if needs.has(Needs::USERS) {
+                users(&mut found, &scene, &mut said);
+            }
             if needs.has(Needs::NAMES) {
                 found.objects.iter_mut().for_each(|object| name(object, &mut names));
             }
@@ -67,6 +73,16 @@ pub fn scan<E>(
             see(kind, found)
         },
     )
+}
+
+/// Records who uses the objects, and once for all kinds what could not be seen of that.
+fn users(found: &mut Found, scene: &Scene<'_>, said: &mut Vec<String>) {
+    for object in &mut found.objects {
+        inspect::fields::fill(object, scene, false);
+    }
+    said.extend(found.gaps.iter().map(|gap| gap.subject.clone()));
+    found.gaps.extend(scene.gaps().into_iter().filter(|gap| !said.contains(&gap.subject)));
+    said.extend(found.gaps.iter().map(|gap| gap.subject.clone()));
 }
 
 /// What the mechanisms that `takes` wants find in the IPC namespace of the calling thread and under a root.
@@ -158,6 +174,13 @@ pub fn find(reference: &ObjectRef, needs: Needs) -> Result<Object> {
     find_with(reference, needs, &Holders::new(needs))
 }
 
+/// One object with who uses it, and what of that could not be seen.
+pub fn look(reference: &ObjectRef, needs: Needs, scene: &Scene<'_>) -> Result<(Object, Vec<Gap>)> {
+    let mut object = find_with(reference, needs, scene.holders())?;
+    let gaps = inspect::fields::fill(&mut object, scene, true);
+    Ok((object, gaps))
+}
+
 /// One of several objects, which share one look at the processes.
 pub fn find_with(reference: &ObjectRef, needs: Needs, holders: &Holders) -> Result<Object> {
     let mut object = mech::of(reference).find(&reference.id, needs, holders)?;
@@ -190,7 +213,7 @@ pub fn compare(a: &Seen<Value>, b: &Seen<Value>) -> Ordering {
 }
 
 fn compare_values(a: &Value, b: &Value) -> Ordering {
-    use Value::{Count, Flag, Int, Key, List, Mode, Percent, Phrase, Pid, Ref, Size, Text, Time, Word};
+    use Value::{Count, Duration, Flag, Int, Key, List, Mode, Percent, Phrase, Pid, Ref, Size, Text, Time, Word};
     match (a, b) {
         (Count(a) | Size(a), Count(b) | Size(b)) => a.cmp(b),
         (Int(a) | Time(a), Int(b) | Time(b)) => a.cmp(b),
@@ -200,6 +223,7 @@ fn compare_values(a: &Value, b: &Value) -> Ordering {
         (Pid(a), Pid(b)) => a.cmp(b),
         (Percent(a), Percent(b)) => a.total_cmp(b),
         (Flag(a), Flag(b)) => a.cmp(b),
+        (Duration(a), Duration(b)) => a.cmp(b),
         (Word(a), Word(b)) => a.cmp(b),
         (Phrase(a), Phrase(b)) => a.cmp(b),
         (Text(a), Text(b)) => a.raw().cmp(b.raw()),

@@ -1,8 +1,9 @@
 //! Looks into other IPC namespaces than ours, by a thread that goes from one to the next.
 
-use super::{Holders, Order, Select, collect, name, natural, sort};
+use super::{Holders, Order, Select, collect, name, natural, sort, users as fill_users};
 use crate::error::{Error, Result, describe};
 use crate::exit::Status;
+use crate::inspect::Scene;
 use crate::mech::{self, Found, Limit, Mechanism, Root, Scope};
 use crate::model::{Gap, Kind, Needs, Object, Reason, Seen, Text, Value};
 use crate::proc::holders::FileId;
@@ -49,7 +50,7 @@ impl View<'_> {
 
 /// The IPC namespace of the calling thread.
 pub(super) fn ours() -> Seen<u64> {
-    namespaces::ours().map_or_else(|errno| Seen::hidden("stat", errno as i32), Seen::Is)
+    crate::proc::namespace::ours().map_or_else(|errno| Seen::hidden("stat", errno as i32), Seen::Is)
 }
 
 /// Records where an object is. What is found through processes is in no namespace.
@@ -68,7 +69,7 @@ pub(super) fn mark(object: &mut Object, namespace: &Seen<u64>, container: Option
 /// What cannot be entered is a gap where all are looked at, and an error where it alone was asked for. A
 /// namespace that goes away meanwhile is neither.
 pub fn each(which: Which, look: impl FnMut(&View<'_>) + Send) -> Result<Vec<Gap>> {
-    let ours = namespaces::ours().map_err(failed)?;
+    let ours = crate::proc::namespace::ours().map_err(failed)?;
     let (chosen, gaps) = choose(which, ours)?;
     let mut walk = Walk { ours, only: which != Which::All, shms: Vec::new(), gaps, look };
     std::thread::scope(|scope| {
@@ -252,11 +253,17 @@ pub fn scan(
     let needs = order.map_or(needs, |order| needs.and(order.by.needs));
     let holders = Holders::new(needs);
     let mut all: Vec<(Kind, Found)> = kinds.iter().map(|kind| (*kind, Found::default())).collect();
+    let mut said = Vec::new();
     let gaps = each(which, |view| {
         let namespace = Seen::Is(view.namespace.inode);
+        // Made here, it is a scene of this namespace.
+        let scene = Scene::new(&holders);
         let mut whole = all.iter_mut();
         let see = |_, mut found: Found| {
             found.objects.retain(|object| select.keeps(object));
+            if needs.has(Needs::USERS) {
+                fill_users(&mut found, &scene, &mut said);
+            }
             found.objects.iter_mut().for_each(|object| mark(object, &namespace, view.container.as_ref()));
             found.objects.sort_by(|a, b| natural(a).cmp(&natural(b)));
             if let Some((_, whole)) = whole.next() {
@@ -306,10 +313,10 @@ impl<T> Deref for Within<T> {
 }
 
 /// The limits of other IPC namespaces, with what could not be seen.
-pub fn limits(which: Which, wanted: impl Fn(Kind) -> bool + Sync) -> Result<(Vec<Within<Limit>>, Vec<Gap>)> {
+pub fn limits(which: Which, wanted: impl Fn(&str) -> bool + Sync) -> Result<(Vec<Within<Limit>>, Vec<Gap>)> {
     let mut all = Vec::new();
     let gaps = each(which, |view| {
-        for mech in mech::ALL.iter().filter(|mech| wanted(mech.kind()) && view.covers(**mech)) {
+        for mech in mech::ALL.iter().filter(|mech| wanted(mech.kind().noun()) && view.covers(**mech)) {
             let (namespace, container) = match mech.scope() {
                 Scope::Machine => (Seen::Absent, Seen::Absent),
                 Scope::Ipc | Scope::Shm => (Seen::Is(view.namespace.inode), view.container.clone().into()),
@@ -318,6 +325,12 @@ pub fn limits(which: Which, wanted: impl Fn(Kind) -> bool + Sync) -> Result<(Vec
             all.extend(limits.map(|what| Within { what, namespace: namespace.clone(), container: container.clone() }));
         }
     })?;
+    if which == Which::All {
+        // Of what is no object.
+        let others = |noun: &str| wanted(noun) && !mech::ALL.iter().any(|mech| mech.kind().noun() == noun);
+        let others = mech::limits(others).into_iter();
+        all.extend(others.map(|what| Within { what, namespace: Seen::Absent, container: Seen::Absent }));
+    }
     Ok((of_users(all), gaps))
 }
 

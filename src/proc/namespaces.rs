@@ -5,7 +5,7 @@
 //! mount of another mount namespace, or a descriptor under way in a socket, is not found.
 
 use super::processes::{directory, number, pids, read_line, share};
-use super::{container, mounts};
+use super::{container, mounts, namespace};
 use crate::model::Text;
 use nix::dir::Dir;
 use nix::errno::Errno;
@@ -48,11 +48,6 @@ pub struct Namespaces {
 pub fn inode(name: &[u8]) -> Option<u64> {
     let digits = name.strip_prefix(b"ipc:[")?.strip_suffix(b"]")?;
     std::str::from_utf8(digits).ok().filter(|digits| digits.bytes().all(|c| c.is_ascii_digit()))?.parse().ok()
-}
-
-/// The IPC namespace of the calling thread. ENOENT on a kernel that has none (CONFIG_IPC_NS).
-pub fn ours() -> nix::Result<u64> {
-    stat("/proc/thread-self/ns/ipc").map(|stat| stat.st_ino)
 }
 
 /// That of one process. ESRCH where there is no such process, EACCES where it does not let us see it.
@@ -285,7 +280,7 @@ mod tests {
 
     #[test]
     fn our_own_namespace_is_among_them_and_can_be_opened() {
-        let ours = ours().unwrap();
+        let ours = namespace::ours().unwrap();
         let all = all().unwrap();
         let own = all.list.iter().find(|namespace| namespace.inode == ours).unwrap();
         assert!(own.pids.contains(&i32::try_from(std::process::id()).unwrap()));

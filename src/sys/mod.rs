@@ -13,6 +13,7 @@ pub mod namespace;
 pub mod netlink;
 pub mod pidfd;
 pub mod pipe;
+pub mod procmap;
 pub mod run;
 pub mod signal;
 pub mod stdio;

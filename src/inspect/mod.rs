@@ -1,0 +1,10 @@
+//! Who holds what and who waits for it, and what follows from that.
+//!
+//! `scene` joins what the floors below have seen of processes with the objects they use; the other rooms
+//! draw conclusions from it.
+
+pub mod fields;
+mod name;
+pub mod scene;
+
+pub use scene::Scene;

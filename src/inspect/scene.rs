@@ -1,0 +1,190 @@
+//! One picture of all processes and the resources that they hold and wait for.
+
+use super::name::{self, Names};
+use crate::model::{
+    Blocked, Fingerprint, Gap, Grade, Hold, How, Ident, Kind, Memory, Object, ObjectRef, Reason, Resource, Role, Text,
+};
+use crate::proc::holders::{FileId, Holders, OpenFile, What};
+use crate::proc::mappings::Mapping;
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+type ByResource<T> = HashMap<Resource, Vec<T>>;
+
+/// What one look at the system has shown. Each part is looked up when it is first asked for.
+pub struct Scene<'a> {
+    holders: &'a Holders,
+    /// Our IPC namespace, by its inode.
+    namespace: u64,
+    names: OnceLock<Names>,
+    open: OnceLock<ByResource<Hold>>,
+    mapped: OnceLock<ByResource<Hold>>,
+    waiters: OnceLock<ByResource<usize>>,
+}
+
+impl<'a> Scene<'a> {
+    pub fn new(holders: &'a Holders) -> Scene<'a> {
+        Scene {
+            holders,
+            namespace: crate::proc::namespace::ours().unwrap_or(0),
+            names: OnceLock::new(),
+            open: OnceLock::new(),
+            mapped: OnceLock::new(),
+            waiters: OnceLock::new(),
+        }
+    }
+
+    pub fn holders(&self) -> &Holders {
+        self.holders
+    }
+
+    /// The IPC namespace that we are in.
+    pub fn namespace(&self) -> u64 {
+        self.namespace
+    }
+
+    /// Every thread that sleeps in a call, in the order of their pids.
+    pub fn blocked(&self) -> &[Blocked] {
+        &[]
+    }
+
+    /// The threads that wait for a resource or for a word in it.
+    pub fn waiters_of(&self, resource: Resource) -> Vec<&Blocked> {
+        let index = self.waiters.get_or_init(|| {
+            let mut index: ByResource<usize> = HashMap::new();
+            for (at, blocked) in self.blocked().iter().enumerate() {
+                for resource in blocked.awaits.resources() {
+                    index.entry(resource).or_default().push(at);
+                    if resource.object() != resource {
+                        index.entry(resource.object()).or_default().push(at);
+                    }
+                }
+            }
+            index
+        });
+        index.get(&resource).into_iter().flatten().map(|at| &self.blocked()[*at]).collect()
+    }
+
+    /// Everything that any process holds, whatever it is.
+    pub fn holds(&self) -> Vec<&Hold> {
+        [self.open(), self.mapped()].into_iter().flat_map(HashMap::values).flatten().collect()
+    }
+
+    /// Who holds a resource, and how.
+    pub fn holds_of(&self, resource: Resource) -> Vec<&Hold> {
+        let sources: &[fn(&Self) -> &ByResource<Hold>] = match resource {
+            // No descriptor leads to them.
+            Resource::Sysv { kind: Kind::Shm, .. } => &[Self::mapped],
+            Resource::File { .. } => &[Self::open, Self::mapped],
+            Resource::Eventfd(_) => &[Self::open],
+            _ => &[],
+        };
+        sources.iter().flat_map(|source| source(self).get(&resource)).flatten().collect()
+    }
+
+    /// What processes have open.
+    fn open(&self) -> &ByResource<Hold> {
+        self.open.get_or_init(|| {
+            let files = self.holders.descriptors().all();
+            index(files.flat_map(|file| {
+                let resource = of_file(file);
+                file.ends.iter().map(move |end| Hold {
+                    resource,
+                    how: How::Open,
+                    grade: Grade::Exact,
+                    end: Arc::clone(end),
+                })
+            }))
+        })
+    }
+
+    /// What processes have mapped.
+    fn mapped(&self) -> &ByResource<Hold> {
+        self.mapped.get_or_init(|| index(self.holders.mappings().list.iter().map(of_mapping)))
+    }
+
+    /// What could not be seen, of what was looked at.
+    pub fn gaps(&self) -> Vec<Gap> {
+        self.holders.gaps()
+    }
+
+    /// Why it is not known who else holds a resource, if some of those who might could not be looked into.
+    pub(super) fn unseen_holders(&self, resource: Resource) -> Option<Reason> {
+        let open = || self.holders.descriptors().gaps.first().map(|gap| gap.reason);
+        let mapped = || self.holders.mappings().gaps.first().map(|gap| gap.reason);
+        match resource {
+            Resource::Sysv { kind: Kind::Shm, .. } => mapped(),
+            Resource::File { .. } => open().or_else(mapped),
+            Resource::Eventfd(_) => open(),
+            _ => None,
+        }
+    }
+
+    /// Why it is not known who else waits.
+    pub(super) fn unseen_waiters(&self) -> Option<Reason> {
+        None
+    }
+
+    /// The POSIX objects that have a name here.
+    pub(super) fn names(&self) -> &Names {
+        self.names.get_or_init(|| name::names(self))
+    }
+
+    /// The path of a file as those that have it mapped show it.
+    pub(super) fn label(&self, resource: Resource) -> Option<Text> {
+        let Resource::File { dev, ino } = resource else { return None };
+        self.holders.mappings().of(Memory::File { dev, ino }).next().map(|mapping| mapping.label.clone())
+    }
+
+    /// The reference of a resource, if it is an object that has one here.
+    pub fn reference(&self, resource: Resource) -> Option<ObjectRef> {
+        name::reference(self, resource)
+    }
+
+    /// What to call a resource in a sentence, escaped.
+    pub fn name(&self, resource: Resource) -> String {
+        name::name(self, resource)
+    }
+
+    /// The resource that an object of our own namespaces is.
+    pub fn resource(&self, object: &Object) -> Option<Resource> {
+        match (&object.fingerprint, object.kind()) {
+            (Fingerprint::Sysv { id, .. }, kind) => Some(Resource::Sysv { namespace: self.namespace, kind, id: *id }),
+            (_, Kind::Eventfd) => match object.reference.id {
+                Ident::Inode(number) => Some(Resource::Eventfd(number)),
+                _ => None,
+            },
+            // The inode of the file that a socket is bound to is not that of the socket.
+            (_, Kind::Sock) => {
+                let inode = object.number("inode")?;
+                self.holders.descriptors().numbered(What::Socket, inode).map(of_file)
+            }
+            (Fingerprint::Inode { dev, ino, .. }, _) => Some(Resource::File { dev: *dev, ino: *ino }),
+        }
+    }
+}
+
+/// Holds by their resource.
+fn index(holds: impl Iterator<Item = Hold>) -> ByResource<Hold> {
+    let mut index: ByResource<Hold> = HashMap::new();
+    for hold in holds {
+        index.entry(hold.resource).or_default().push(hold);
+    }
+    index
+}
+
+/// The resource that an open file is.
+pub(super) fn of_file(file: &OpenFile) -> Resource {
+    let FileId { dev, ino } = file.id;
+    if file.what == What::Eventfd { Resource::Eventfd(ino) } else { Resource::File { dev, ino } }
+}
+
+/// The hold that a mapping is.
+pub(super) fn of_mapping(mapping: &Mapping) -> Hold {
+    Hold {
+        resource: mapping.memory.resource(),
+        how: How::Mapped { count: mapping.count, write: mapping.end.role == Role::MapWrite },
+        grade: Grade::Exact,
+        end: Arc::clone(&mapping.end),
+    }
+}
