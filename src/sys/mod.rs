@@ -11,6 +11,7 @@ pub mod feeder;
 pub mod file;
 pub mod inotify;
 pub mod lease;
+pub mod namespace;
 pub mod netlink;
 pub mod pidfd;
 pub mod pipe;

@@ -8,6 +8,7 @@ mod limits;
 mod ls;
 mod man;
 mod msgq;
+mod namespaces;
 mod pipe;
 mod ps;
 mod rm;
