@@ -370,7 +370,7 @@ mod tests {
     #[test]
     fn a_dead_owner_is_a_deadlock_of_its_own() {
         let dead = (thread(1, 1, false), vec![need(Nature::Held, true, &[])]);
-        assert_eq!(cycles(&[dead.clone()], &[]), [[1]]);
+        assert_eq!(cycles(std::slice::from_ref(&dead), &[]), [[1]]);
         // And whoever waits for that one waits in vain, too, but is no part of it.
         assert_eq!(cycles(&[dead, held(2, &[1])], &[]), [[1]]);
     }
