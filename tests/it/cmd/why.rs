@@ -79,7 +79,7 @@ fn a_reader_whose_only_writer_is_itself() {
 fn a_reader_whose_writer_is_stopped() {
     let env = Env::new();
     env.out(["mkfifo", "./f"]);
-    let writer = env.start_sh("exec 3>f; exec sleep 1000");
+    let mut writer = env.start_sh("exec 3>f; exec sleep 1000");
     let reader = env.start_sh("exec cat <f");
     let first = answer(&env, &reader, "read");
     assert_eq!(first["wakers"][0]["pid"], writer.pid);
@@ -121,15 +121,18 @@ fn a_parent_says_for_which_child_it_waits_and_that_is_followed() {
 #[test]
 fn what_is_not_blocked_says_what_it_does() {
     let env = Env::new();
-    let spinner = env.start_sh("while :; do :; done");
+    let mut spinner = env.start_sh("while :; do :; done");
     let state = |pid: u32| env.json(["why", "--json", &pid.to_string()])["objects"][0].clone();
     until("it to run", || state(spinner.pid)["state"] == "running");
     spinner.signal(19);
     until("it to stop", || state(spinner.pid)["state"] == "stopped");
     assert!(text(&state(spinner.pid)).ends_with("SIGCONT lets it go on."));
-    // Whoever replaced the shell knows nothing of its child.
-    let mut shell = env.start_sh("true & echo $!; exec sleep 1000");
+    // What replaces the shell knows nothing of its child.
+    env.out(["mkfifo", "./f"]);
+    let mut shell = env.start_sh("cat f & echo $!; exec sleep 1000");
     let child: u32 = shell.line().parse().unwrap();
+    answer(&env, &shell, "clock_nanosleep");
+    env.sh("exec 3>f").assert().success();
     until("it to end", || state(child)["state"] == "ended");
     let said = state(child);
     let expected = format!("and process {} (sleep) has not yet waited for it (a zombie).", shell.pid);
