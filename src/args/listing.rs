@@ -1,5 +1,6 @@
 //! Options of every listing.
 
+use crate::inventory::namespaces::Which;
 use crate::inventory::{Order, Select, columns};
 use crate::model::{Field, Kind};
 use crate::render::{Style, TimeFormat};
@@ -28,6 +29,9 @@ pub struct ListArgs {
     reverse: bool,
 
     #[command(flatten)]
+    pub namespaces: NamespaceArgs,
+
+    #[command(flatten)]
     pub output: OutputArgs,
 }
 
@@ -42,6 +46,41 @@ impl ListArgs {
         };
         let by = columns::named(kinds, &key.to_lowercase()).ok_or_else(|| unknown(kinds, key))?;
         Ok(Some(Order { by, reverse: self.reverse }))
+    }
+}
+
+// Where to look. (A doc comment here would become the help of every command with it.)
+#[derive(Args, Clone, Debug)]
+pub struct NamespaceArgs {
+    /// In every IPC namespace that a process or a descriptor holds, and every /dev/shm
+    #[arg(long, conflicts_with = "namespace")]
+    all_namespaces: bool,
+
+    /// In the IPC namespace of this process, or the one of this number: 4026532222, ipc:[4026532222]
+    #[arg(long, value_name = "PID", value_parser = namespace)]
+    namespace: Option<Which>,
+}
+
+impl NamespaceArgs {
+    /// `None` for our own alone.
+    pub fn which(&self) -> Option<Which> {
+        if self.all_namespaces { Some(Which::All) } else { self.namespace }
+    }
+}
+
+/// The kernel numbers namespaces from here on (PROC_DYNAMIC_FIRST), far above the largest pid.
+const FIRST_INODE: u64 = 0xf000_0000;
+
+fn namespace(text: &str) -> Result<Which, String> {
+    let bracketed = text.strip_prefix("ipc:[").and_then(|rest| rest.strip_suffix(']'));
+    let number = bracketed.unwrap_or(text).parse::<u64>().ok().filter(|number| *number > 0);
+    match (number, number.and_then(|number| i32::try_from(number).ok())) {
+        (Some(inode), _) if bracketed.is_some() || inode >= FIRST_INODE => Ok(Which::Inode(inode)),
+        (_, Some(pid)) => Ok(Which::Process(pid)),
+        _ => Err(format!(
+            "`{}` is neither a pid nor a namespace such as ipc:[4026532222]",
+            crate::model::Escaped(text.as_bytes())
+        )),
     }
 }
 
@@ -133,7 +172,8 @@ fn unknown(kinds: &[Kind], key: &str) -> String {
     format!("there is no column `{}`; there are {}", crate::model::Escaped(key.as_bytes()), known.join(", "))
 }
 
-fn owner(text: &str) -> Result<u32, String> {
+/// The number of a user, given by name or number.
+pub fn owner(text: &str) -> Result<u32, String> {
     users::uid(text).ok_or_else(|| format!("there is no user `{}`", crate::model::Escaped(text.as_bytes())))
 }
 
@@ -149,4 +189,30 @@ fn column_completer() -> ArgValueCompleter {
             .map(|field| CompletionCandidate::new(format!("{front}{}", field.key)).help(Some(field.help.into())))
             .collect()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_is_named_by_a_process_or_by_its_number() {
+        assert_eq!(namespace("4711"), Ok(Which::Process(4711)));
+        assert_eq!(namespace("4026532222"), Ok(Which::Inode(4_026_532_222)));
+        assert_eq!(namespace("ipc:[4026532222]"), Ok(Which::Inode(4_026_532_222)));
+        for odd in [
+            "",
+            "0",
+            "-1",
+            "3000000000",
+            "ipc:[]",
+            "ipc:[0]",
+            "ipc:[1",
+            "mnt:[4026532222]",
+            "1x",
+            "99999999999999999999",
+        ] {
+            assert!(namespace(odd).is_err(), "{odd}");
+        }
+    }
 }

@@ -1,8 +1,10 @@
 //! `ipcx limits`: every limit, how much of it is used, and what sets it.
 
 use super::{Context, Outcome};
-use crate::args::listing::nouns;
+use crate::args::listing::{NamespaceArgs, nouns};
+use crate::error::Doing as _;
 use crate::exit::Status;
+use crate::inventory::namespaces::{self, Within};
 use crate::mech::{self, LIMITED, Limit};
 use crate::model::{Align, Field, Kind, Needs, Seen, Value};
 use crate::render::{self, Document, Layout};
@@ -15,12 +17,14 @@ Examples:
   ipcx limits --warn 80 || echo 'IPC is running out'
   ipcx limits sem --json
   ipcx limits pipe signal
+  ipcx limits --all-namespaces       those of all containers, too
 
 The limits are those of this IPC and network namespace and of the calling user. A POSIX
 queue costs its owner maxmsg*(msgsize+96) bytes of RLIMIT_MSGQUEUE, empty or not. SHMALL
 counts pages, each segment rounded up. The pages of pipes are added up over the pipes and
 FIFOs of this user that processes have open; they do not bind root. `ipcx explain` names
-the limit behind an error.")]
+the limit behind an error. With --all-namespaces the limits of a /dev/shm stand with the
+first namespace that has it, and those of a user (ulimit) once for all.")]
 pub struct LimitsArgs {
     /// Kinds whose limits to show; all of them by default
     #[arg(value_name = "KIND", value_parser = nouns(LIMITED))]
@@ -29,6 +33,9 @@ pub struct LimitsArgs {
     /// Status 1 if more than this share of a limit is used, and name it
     #[arg(long, value_name = "PCT", value_parser = percent)]
     warn: Option<f64>,
+
+    #[command(flatten)]
+    namespaces: NamespaceArgs,
 
     /// One JSON document
     #[arg(long, group = "format")]
@@ -51,18 +58,24 @@ pub struct LimitsArgs {
     bytes: bool,
 }
 
-fn percent(text: &str) -> Result<f64, String> {
+/// A share from 0 to 100, with or without its sign.
+pub fn percent(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix('%').unwrap_or(text).parse().ok();
     number
         .filter(|percent| (0.0..=100.0).contains(percent))
         .ok_or_else(|| format!("`{text}` is no percentage from 0 to 100"))
 }
 
-const fn column(key: &'static str, align: Align, get: fn(&Limit, &'static str) -> Seen<Value>) -> Field<Limit> {
+/// A limit, in an IPC namespace.
+type Row = Within<Limit>;
+
+const fn column(key: &'static str, align: Align, get: fn(&Row, &'static str) -> Seen<Value>) -> Field<Row> {
     Field { key, help: "", kinds: Kind::ALL, needs: Needs::SCAN, default: true, align, get }
 }
 
-static FIELDS: &[Field<Limit>] = &[
+static FIELDS: &[Field<Row>] = &[
+    column("namespace", Align::Right, |limit, _| limit.namespace.clone().map(Value::Count)),
+    column("container", Align::Left, |limit, _| limit.container.clone().map(Value::Text)),
     column("kind", Align::Left, |limit, _| Seen::Is(Value::Word(limit.noun))),
     Field { default: false, ..column("family", Align::Left, |limit, _| Seen::Is(Value::Word(limit.family.word()))) },
     column("name", Align::Left, |limit, _| Seen::Is(Value::Word(limit.name))),
@@ -77,13 +90,20 @@ static FIELDS: &[Field<Limit>] = &[
 ];
 
 pub fn run(args: &LimitsArgs, ctx: &mut Context) -> Outcome {
-    let limits = mech::limits(|noun| args.kinds.is_empty() || args.kinds.contains(&noun));
-    let fields: Vec<&Field<Limit>> = FIELDS.iter().collect();
+    let wanted = |noun: &str| args.kinds.is_empty() || args.kinds.contains(&noun);
+    let which = args.namespaces.which();
+    let (limits, gaps) = match which {
+        Some(which) => namespaces::limits(which, wanted).doing("cannot look into other namespaces:")?,
+        None => (mech::limits(wanted).into_iter().map(Within::here).collect(), Vec::new()),
+    };
+    let tells_where = |field: &Field<Row>| matches!(field.key, "namespace" | "container");
+    let fields: Vec<&Field<Row>> = FIELDS.iter().filter(|field| which.is_some() || !tells_where(field)).collect();
     let style = render::Style::new(args.bytes, render::TimeFormat::Unix);
     let layout = Layout { headings: !args.no_headings, width: ctx.ui.width(), color: ctx.ui.color };
     let out = &mut ctx.ui.out;
     if args.json {
         let mut document = Document::begin(out)?;
+        document.gaps(gaps.clone());
         document.rows(&fields, &limits)?;
         document.end()?;
     } else if args.jsonl {
@@ -92,16 +112,23 @@ pub fn run(args: &LimitsArgs, ctx: &mut Context) -> Outcome {
         render::raw(out, &fields, &limits, !args.no_headings, render::TimeFormat::Unix, 0)?;
     } else {
         // Family and unit are plain from the name and the help.
-        let fields: Vec<&Field<Limit>> = FIELDS.iter().filter(|field| field.default).collect();
+        let fields: Vec<&Field<Row>> = fields.into_iter().filter(|field| field.default).collect();
         render::table(out, &fields, &limits, &style, layout)?;
     }
     out.flush_buffer()?;
+    if !args.json {
+        super::ls::say(&gaps, ctx);
+    }
     let Some(warn) = args.warn else { return Ok(Status::Done) };
     let mut status = Status::Done;
     for limit in &limits {
         if let Some(share) = limit.percent().filter(|share| *share > warn) {
             let (used, most) = (style.text(&limit.amount(&limit.used)), style.text(&limit.amount(&limit.limit)));
-            ctx.ui.warn(format_args!("{} is {share:.1}% used: {used} of {most}; set by {}", limit.name, limit.setting));
+            let place = limit.namespace.known().map(|inode| format!(" in IPC namespace {inode}")).unwrap_or_default();
+            ctx.ui.warn(format_args!(
+                "{}{place} is {share:.1}% used: {used} of {most}; set by {}",
+                limit.name, limit.setting
+            ));
             status = Status::Failed;
         }
         // Of a limit of one object nothing is used up.

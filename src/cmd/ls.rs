@@ -3,12 +3,15 @@
 use super::{Context, Outcome, usage};
 use crate::args::listing::kinds;
 use crate::args::{ListArgs, Refs};
+use crate::error::Doing as _;
 use crate::exit::Status;
-use crate::inventory::{self, columns};
+use crate::inventory::{self, columns, namespaces};
+use crate::mech::Found;
 use crate::model::{Align, Field, Gap, Kind, Needs, Seen, Value};
 use crate::render::{self, Document, Layout};
 use clap::Args;
 use nix::errno::Errno;
+use std::io;
 use std::marker::PhantomData;
 
 #[derive(Args, Debug)]
@@ -19,11 +22,15 @@ Examples:
   ipcx ls --json | jq '.objects[].ref'
   ipcx ls -o ref,user,ctime --raw --no-headings
   ipcx ls -a                         with pipes, FIFOs, sockets and who has them open
+  ipcx ls --all-namespaces           those of all containers, too
+  ipcx ls --namespace 4711           as that process has them
   ipcx ls shm -o help                the columns there are
 
 In a table `-` means that the object has no such thing, `?` that it may not be seen. Names
 with control characters or other bytes than UTF-8 are escaped (`printf %b` gives them
-back); in JSON the latter are {\"base64\":…}.")]
+back); in JSON the latter are {\"base64\":…}. A reference holds within its namespace: to
+remove what is in another, run ipcx there (nsenter --target PID --ipc ipcx rm REF). CONTAINER
+is empty in the namespace of ipcx itself.")]
 pub struct LsArgs {
     /// Kinds to list; shm, msgq and sem by default
     #[arg(value_name = "KIND", value_parser = kinds(Kind::ALL))]
@@ -83,10 +90,13 @@ fn list(kinds: &[Kind], args: &ListArgs, ctx: &mut Context) -> Outcome {
         return help(kinds, ctx);
     }
     let machine = output.json || output.jsonl;
+    let which = args.namespaces.which();
     let mut shown = Vec::new();
     for kind in kinds {
         let usual = if machine { columns::all(&[*kind]) } else { columns::default(*kind) };
-        let usual = usual.into_iter().filter(|field| !machine || field.default || cheap(field)).collect();
+        let usual = usual.into_iter().filter(|field| !machine || field.default || cheap(field));
+        let place = columns::all(&[*kind]).into_iter().filter(|field| field.needs == Needs::NAMESPACE);
+        let usual = place.filter(|_| which.is_some()).chain(usual).collect();
         shown.push((*kind, output.columns(kinds, *kind, usual).map_err(usage)?));
     }
     let needs = shown.iter().fold(Needs::SCAN, |needs, (_, fields)| needs.and(columns::needs(fields)));
@@ -95,6 +105,12 @@ fn list(kinds: &[Kind], args: &ListArgs, ctx: &mut Context) -> Outcome {
     let layout = Layout { headings: !output.no_headings, width: ctx.ui.width(), color: ctx.ui.color };
     let fields_of = |kind: Kind| shown.iter().find(|(of, _)| *of == kind).map_or(&[][..], |(_, fields)| fields);
 
+    let elsewhere = which.map(|which| namespaces::scan(which, kinds, needs, args.select(), order));
+    let elsewhere = elsewhere.transpose().doing("cannot look into other namespaces:")?;
+    let scan = |mut see: &mut dyn FnMut(Kind, Found) -> io::Result<()>| match elsewhere {
+        Some(found) => found.into_iter().try_for_each(|(kind, found)| see(kind, found)),
+        None => inventory::scan(kinds, needs, args.select(), order, &mut see),
+    };
     let ui = &mut ctx.ui;
     let mut gaps = Vec::new();
     let mut tables = 0;
@@ -102,13 +118,13 @@ fn list(kinds: &[Kind], args: &ListArgs, ctx: &mut Context) -> Outcome {
     let titled = kinds.len() > 1 && ui.terminal;
     if output.json {
         let mut document = Document::begin(&mut ui.out)?;
-        inventory::scan(kinds, needs, args.select(), order, |kind, found| {
+        scan(&mut |kind, found| {
             document.gaps(found.gaps);
             document.rows(fields_of(kind), &found.objects)
         })?;
         document.end()?;
     } else {
-        inventory::scan(kinds, needs, args.select(), order, |kind, found| {
+        scan(&mut |kind, found| {
             gaps.extend(found.gaps);
             rows += found.objects.len();
             let fields = fields_of(kind);
@@ -138,7 +154,8 @@ fn list(kinds: &[Kind], args: &ListArgs, ctx: &mut Context) -> Outcome {
             render::table(&mut ui.out, fields, &found.objects, &style, layout)
         })?;
         if (tables == 0 || rows == 0) && ui.terminal && !output.raw && !output.jsonl {
-            ui.note("there are no such objects in this IPC namespace");
+            let place = if which.is_some() { "there" } else { "in this IPC namespace" };
+            ui.note(format_args!("there are no such objects {place}"));
         }
     }
     ui.out.flush_buffer()?;

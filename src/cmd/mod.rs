@@ -22,6 +22,7 @@ pub mod show;
 pub mod signal;
 pub mod sock;
 mod verbs;
+pub mod watch;
 pub mod why;
 
 use crate::error::Error;

@@ -1,10 +1,13 @@
 //! What is there: scans of the mechanisms, with owners named, selected, sorted.
 
 pub mod columns;
+pub mod diff;
+pub mod namespaces;
+pub mod watcher;
 
 use crate::error::Result;
 use crate::inspect::{self, Scene};
-use crate::mech::{self, Found, Mechanism};
+use crate::mech::{self, Found, Mechanism, Root};
 use crate::model::{Field, Gap, Kind, Needs, Object, ObjectRef, Seen, Value};
 pub use crate::proc::holders::Holders;
 use crate::sys::users::Names;
@@ -41,23 +44,71 @@ pub fn scan<E>(
     mut see: impl FnMut(Kind, Found) -> std::result::Result<(), E>,
 ) -> std::result::Result<(), E> {
     let mut names = Names::default();
-    let sort_needs = order.map_or(Needs::SCAN, |order| order.by.needs);
-    let needs = needs.and(sort_needs);
+    let needs = order.map_or(needs, |order| needs.and(order.by.needs));
     // All kinds share one look at the processes.
     let holders = Holders::new(needs);
     let scene = Scene::new(&holders);
+    let mut said: Vec<String> = Vec::new();
+    let namespace = needs.has(Needs::NAMESPACE).then(namespaces::ours);
+    collect(
+        &Root::Ours,
+        kinds,
+        |_| true,
+        needs,
+        &holders,
+        |kind, mut found| {
+            found.objects.retain(|object| select.keeps(object));
+            if needs.has(Needs::USERS) {
+                users(&mut found, &scene, &mut said);
+            }
+            if needs.has(Needs::NAMES) {
+                found.objects.iter_mut().for_each(|object| name(object, &mut names));
+            }
+            if let Some(namespace) = &namespace {
+                found.objects.iter_mut().for_each(|object| namespaces::mark(object, namespace, None));
+            }
+            match order {
+                Some(order) => sort(&mut found.objects, order),
+                // Files come in whatever order their directory has; System V in that of the kernel.
+                None => found.objects.sort_by(|a, b| natural(a).cmp(&natural(b))),
+            }
+            see(kind, found)
+        },
+    )
+}
+
+/// Records who uses the objects, and once for all kinds what could not be seen of that.
+fn users(found: &mut Found, scene: &Scene<'_>, said: &mut Vec<String>) {
+    for object in &mut found.objects {
+        inspect::fields::fill(object, scene, false);
+    }
+    said.extend(found.gaps.iter().map(|gap| gap.subject.clone()));
+    found.gaps.extend(scene.gaps().into_iter().filter(|gap| !said.contains(&gap.subject)));
+    said.extend(found.gaps.iter().map(|gap| gap.subject.clone()));
+}
+
+/// What the mechanisms that `takes` wants find in the IPC namespace of the calling thread and under a root.
+fn collect<E>(
+    root: &Root,
+    kinds: &[Kind],
+    takes: impl Fn(&dyn Mechanism) -> bool,
+    needs: Needs,
+    holders: &Holders,
+    mut see: impl FnMut(Kind, Found) -> std::result::Result<(), E>,
+) -> std::result::Result<(), E> {
+    let of_kind = |kind: Kind| of_kind(kind).filter(|mech| takes(**mech));
     std::thread::scope(|scope| {
         let scans: Vec<Scan<'_>> = kinds
             .iter()
             .flat_map(|kind| of_kind(*kind))
-            .map(|mech| Scan::begin(scope, *mech, needs, &holders))
+            .map(|mech| Scan::begin(scope, *mech, root, needs, holders))
             .collect();
         let mut scans = scans.into_iter();
         let mut said: Vec<String> = Vec::new();
         for kind in kinds {
             let mut found = Found::default();
             for scan in scans.by_ref().take(of_kind(*kind).count()) {
-                let part = scan.end(needs, &holders);
+                let part = scan.end(root, needs, holders);
                 if found.objects.is_empty() {
                     found.objects = part.objects;
                 } else {
@@ -71,22 +122,6 @@ pub fn scan<E>(
                     }
                 }
             }
-            found.objects.retain(|object| select.keeps(object));
-            if needs.has(Needs::USERS) {
-                for object in &mut found.objects {
-                    inspect::fields::fill(object, &scene, false);
-                }
-                found.gaps.extend(scene.gaps().into_iter().filter(|gap| !said.contains(&gap.subject)));
-                said.extend(found.gaps.iter().map(|gap| gap.subject.clone()));
-            }
-            if needs.has(Needs::NAMES) {
-                found.objects.iter_mut().for_each(|object| name(object, &mut names));
-            }
-            match order {
-                Some(order) => sort(&mut found.objects, order),
-                // Files come in whatever order their directory has; System V in that of the kernel.
-                None => found.objects.sort_by(|a, b| natural(a).cmp(&natural(b))),
-            }
             see(*kind, found)?;
         }
         Ok(())
@@ -98,7 +133,8 @@ fn of_kind(kind: Kind) -> impl Iterator<Item = &'static &'static dyn Mechanism> 
 }
 
 /// From this many objects on, a scan runs beside the others: the kernel prints its tables one line
-/// at a time, and two processors print two of them in the time of one.
+/// at a time, and two processors print two of them in the time of one. The thread is born into the namespace of
+/// the one that makes it.
 const WORTH_A_THREAD: u64 = 2000;
 
 /// The scan of one mechanism, running or still to be done.
@@ -111,6 +147,7 @@ impl<'scope> Scan<'scope> {
     fn begin(
         scope: &'scope Scope<'scope, '_>,
         mech: &'static dyn Mechanism,
+        root: &'scope Root,
         needs: Needs,
         holders: &'scope Holders,
     ) -> Scan<'scope> {
@@ -118,13 +155,13 @@ impl<'scope> Scan<'scope> {
             return Scan::Waiting(mech);
         }
         // Where no thread can be made, it is done in its turn.
-        let thread = std::thread::Builder::new().spawn_scoped(scope, move || mech.scan(needs, holders));
+        let thread = std::thread::Builder::new().spawn_scoped(scope, move || mech.scan_under(root, needs, holders));
         thread.map_or(Scan::Waiting(mech), Scan::Running)
     }
 
-    fn end(self, needs: Needs, holders: &Holders) -> Found {
+    fn end(self, root: &Root, needs: Needs, holders: &Holders) -> Found {
         match self {
-            Scan::Waiting(mech) => mech.scan(needs, holders),
+            Scan::Waiting(mech) => mech.scan_under(root, needs, holders),
             Scan::Running(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
         }
     }

@@ -1,8 +1,9 @@
 //! What the objects that live in files share: /dev/shm, permissions, identity.
 
+use super::root::{Directory, Root};
 use super::{Change, Limit, Unit, Usage};
 use crate::error::{Error, Result};
-use crate::model::{Escaped, Family, Fingerprint, Gap, Kind, Object, ObjectRef, Reason, Seen, Text, Value};
+use crate::model::{Escaped, Family, Fingerprint, Gap, Ident, Kind, Object, ObjectRef, Reason, Seen, Text, Value};
 use crate::sys::{file, lease};
 use nix::dir::Dir;
 use nix::errno::Errno;
@@ -16,11 +17,16 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 /// Where glibc and musl keep POSIX shared memory and named semaphores.
-pub(super) const DIRECTORY: &str = "/dev/shm";
+pub const DIRECTORY: &str = "/dev/shm";
 
 /// The file behind a POSIX name, which starts with a slash.
 pub(super) fn path(prefix: &str, name: &Text) -> PathBuf {
-    let mut bytes = DIRECTORY.as_bytes().to_vec();
+    path_in(Path::new(DIRECTORY), prefix, name)
+}
+
+/// The same in the /dev/shm of another root.
+pub(super) fn path_in(directory: &Path, prefix: &str, name: &Text) -> PathBuf {
+    let mut bytes = directory.as_os_str().as_bytes().to_vec();
     bytes.push(b'/');
     bytes.extend_from_slice(prefix.as_bytes());
     bytes.extend_from_slice(name.raw().strip_prefix(b"/").unwrap_or(name.raw()));
@@ -32,25 +38,57 @@ pub(super) fn shown(path: &Path) -> String {
     Escaped(path.as_os_str().as_bytes()).to_string()
 }
 
-/// Every regular file of /dev/shm, with the open directory to look at them through.
+/// The kinds that have files there.
+pub const KINDS: &[Kind] = &[Kind::Shm, Kind::Sem];
+
+/// What a file there may be called as an object, the likeliest first. Only its bytes would tell for sure
+/// (`is_semaphore`).
+pub fn references(file: &[u8]) -> [ObjectRef; 2] {
+    let named = |kind, name: &[u8]| ObjectRef { kind, id: Ident::Name(Text::from([b"/", name].concat())) };
+    match file.strip_prefix(b"sem.") {
+        Some(name) if !name.is_empty() => [named(Kind::Sem, name), named(Kind::Shm, file)],
+        _ => [named(Kind::Shm, file), named(Kind::Sem, file)],
+    }
+}
+
+/// Whether there is a file of this name, of whatever type.
+pub fn exists(file: &[u8]) -> bool {
+    stat(&Path::new(DIRECTORY).join(file::path(file))).is_ok()
+}
+
+/// The /dev/shm of a root. One that has none has no objects either.
+pub(super) fn directory(root: &Root, gaps: &mut Vec<Gap>) -> Option<Directory> {
+    match root.directory(DIRECTORY) {
+        Ok(directory) => Some(directory),
+        Err(Errno::ENOENT) => None,
+        Err(errno) => {
+            gaps.push(gap("openat2", errno));
+            None
+        }
+    }
+}
+
+fn gap(call: &'static str, errno: Errno) -> Gap {
+    Gap {
+        subject: DIRECTORY.to_owned(),
+        field: None,
+        reason: Reason { call, errno: errno as i32 },
+        note: Some("POSIX shared memory and named semaphores could not be looked at".to_owned()),
+    }
+}
+
+/// Every regular file of a /dev/shm, with the open directory to look at them through.
 ///
 /// Directories, symbolic links, sockets and devices there are no IPC objects: shm_open(3) and
 /// sem_open(3) cannot have made them, and they are passed over.
-pub(super) fn each(gaps: &mut Vec<Gap>, mut see: impl FnMut(&Dir, &[u8], &FileStat)) {
-    let mut gap = |call, errno: Errno| {
-        gaps.push(Gap {
-            subject: DIRECTORY.to_owned(),
-            field: None,
-            reason: Reason { call, errno: errno as i32 },
-            note: Some("POSIX shared memory and named semaphores could not be looked at".to_owned()),
-        });
-    };
+pub(super) fn each(path: &Path, gaps: &mut Vec<Gap>, mut see: impl FnMut(&Dir, &[u8], &FileStat)) {
+    let mut gap = |call, errno: Errno| gaps.push(gap(call, errno));
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let (directory, mut entries) =
-        match (Dir::open(DIRECTORY, flags, Mode::empty()), Dir::open(DIRECTORY, flags, Mode::empty())) {
-            (Ok(directory), Ok(entries)) => (directory, entries),
-            (Err(errno), _) | (_, Err(errno)) => return gap("open", errno),
-        };
+    let (directory, mut entries) = match (Dir::open(path, flags, Mode::empty()), Dir::open(path, flags, Mode::empty()))
+    {
+        (Ok(directory), Ok(entries)) => (directory, entries),
+        (Err(errno), _) | (_, Err(errno)) => return gap("open", errno),
+    };
     for entry in entries.iter() {
         let name = match entry {
             Ok(entry) => entry.file_name().to_owned(),
@@ -180,9 +218,9 @@ pub(super) fn change(
     Ok(())
 }
 
-/// Bytes and files of /dev/shm.
-pub(super) fn limits() -> Vec<Limit> {
-    let space = statvfs(DIRECTORY);
+/// Bytes and files of a /dev/shm.
+pub(super) fn limits(path: &Path) -> Vec<Limit> {
+    let space = statvfs(path);
     let hidden = |errno: Errno| Seen::hidden("statvfs", errno as i32);
     let number = |limit: u64, free: u64| match limit {
         // A file system without this bound says 0.

@@ -4,13 +4,14 @@
 //! only the traits below and reach a mechanism through its reference; there is no `match kind`
 //! above this floor. Nothing here knows of arguments, tables or colours.
 
-mod devshm;
+pub mod devshm;
 mod eventfd;
 pub mod fifo;
 mod memfd;
 pub mod msgq;
 mod opened;
 mod pipe;
+mod root;
 pub mod sem;
 pub mod shm;
 mod signal;
@@ -18,6 +19,7 @@ pub mod sock;
 mod sysv;
 
 pub use msgq::posix::MESSAGE_OVERHEAD;
+pub use root::Root;
 pub use sysv::ftok;
 
 use crate::error::{Error, Result};
@@ -70,8 +72,17 @@ pub trait Mechanism: Sync {
     fn estimate(&self) -> u64 {
         0
     }
-    /// Every object that can be seen, and what could not be seen.
+    /// To what its names and numbers belong.
+    fn scope(&self) -> Scope {
+        Scope::Machine
+    }
+    /// Every object that can be seen, and what could not be seen. Of an IPC namespace it is that of the calling
+    /// thread.
     fn scan(&self, needs: Needs, holders: &Holders) -> Found;
+    /// The same where files are looked for under another root.
+    fn scan_under(&self, _root: &Root, needs: Needs, holders: &Holders) -> Found {
+        self.scan(needs, holders)
+    }
     /// One object; status 3 when there is none.
     fn find(&self, id: &Ident, needs: Needs, holders: &Holders) -> Result<Object>;
     /// Makes an object. Without an identifier it is a private one.
@@ -104,6 +115,10 @@ pub trait Mechanism: Sync {
     fn limits(&self) -> Vec<Limit> {
         Vec::new()
     }
+    /// The same where files are looked for under another root.
+    fn limits_under(&self, _root: &Root) -> Vec<Limit> {
+        self.limits()
+    }
     /// The reference for a name of this kind.
     fn named(&self, id: &Ident) -> ObjectRef {
         ObjectRef { kind: self.kind(), id: id.clone() }
@@ -115,6 +130,17 @@ pub fn of(reference: &ObjectRef) -> &'static dyn Mechanism {
     let found = ALL.iter().find(|mech| mech.kind() == reference.kind && mech.takes(&reference.id));
     // Parsing gives only identifiers that some mechanism of the kind takes.
     *found.unwrap_or(&ALL[0])
+}
+
+/// Within what the names and numbers of objects are their own, so that the same ones elsewhere are others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Scope {
+    /// An IPC namespace, ipc_namespaces(7).
+    Ipc,
+    /// The file system of /dev/shm, which mount namespaces may have of their own.
+    Shm,
+    /// All processes, by whom the objects are found.
+    Machine,
 }
 
 /// The result of a scan.

@@ -27,6 +27,8 @@ impl Needs {
     pub const ATTACH: Needs = Needs(32);
     /// The processes that use the object in any way: have it mapped or open, or wait for it.
     pub const USERS: Needs = Needs(64);
+    /// The namespace in which the object is.
+    pub const NAMESPACE: Needs = Needs(128);
 
     pub fn has(self, other: Needs) -> bool {
         self.0 & other.0 == other.0
@@ -161,7 +163,21 @@ pub static IDENTITY: &[Field] = &[
     },
     Field { kinds: WITH_MODE, ..identity("mode", "permission bits", true, mode) },
     identity("mode", "permission bits", false, mode),
+    Field {
+        needs: Needs::NAMESPACE,
+        align: Align::Right,
+        ..identity("namespace", "inode number of the IPC namespace in which it is", false, place)
+    },
+    Field {
+        needs: Needs::NAMESPACE,
+        ..identity("container", "container or leading process of another IPC namespace than ours", false, place)
+    },
 ];
+
+/// What only a look at namespaces records.
+fn place(object: &Object, key: &'static str) -> Seen<Value> {
+    object.facts.get(key).cloned().unwrap_or(Seen::Skipped)
+}
 
 /// Of the others the mode is always the same, or that of a file.
 const WITH_MODE: &[Kind] = &[Kind::Shm, Kind::Msgq, Kind::Sem, Kind::Fifo];

@@ -104,7 +104,7 @@ pub enum Awaits {
 }
 
 impl Awaits {
-    /// The resources that it waits for: none of a sleep or a signal, several of poll(2).
+    /// What it waits for, as far as other processes can see it too; several where any or all of them will do.
     pub fn resources(&self) -> Vec<Resource> {
         match self {
             Awaits::Semaphores { set: one, .. }

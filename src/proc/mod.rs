@@ -2,6 +2,7 @@
 
 pub mod blocked;
 pub mod btf;
+mod container;
 pub mod find;
 pub mod holders;
 pub mod io;
@@ -11,6 +12,7 @@ pub mod mappings;
 mod maps;
 pub mod mounts;
 pub mod namespace;
+pub mod namespaces;
 pub mod opening;
 mod pass;
 pub mod process;

@@ -1,27 +1,41 @@
 //! /proc/self/mountinfo, proc_pid_mountinfo(5).
 
+use super::namespaces;
 use std::fs;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::PathBuf;
 
 /// Where file systems of this type are mounted, the latest first.
 pub fn of_type(kind: &[u8]) -> Vec<PathBuf> {
-    let mut points: Vec<PathBuf> = parse(&fs::read("/proc/self/mountinfo").unwrap_or_default(), kind);
-    points.reverse();
-    points
+    let mounts = parse(&fs::read("/proc/self/mountinfo").unwrap_or_default(), kind);
+    mounts.into_iter().rev().map(|mount| mount.point).collect()
+}
+
+/// The IPC namespaces that are bound to a file, as `mount --bind /proc/PID/ns/ipc FILE` does, by inode number.
+pub fn ipc_namespaces() -> Vec<(u64, PathBuf)> {
+    let mounts = parse(&fs::read("/proc/self/mountinfo").unwrap_or_default(), b"nsfs");
+    mounts.into_iter().filter_map(|mount| Some((namespaces::inode(&mount.root)?, mount.point))).collect()
+}
+
+#[derive(PartialEq, Eq, Debug)]
+struct Mount {
+    /// What of the file system is mounted: of a namespace its name, `ipc:[4026532222]`.
+    root: Vec<u8>,
+    point: PathBuf,
 }
 
 /// A line is `36 35 98:0 /root /mount/point options … - type source options`; spaces, tabs, newlines
 /// and backslashes in a path are octal escapes. A line of another form is passed over.
-fn parse(text: &[u8], kind: &[u8]) -> Vec<PathBuf> {
+fn parse(text: &[u8], kind: &[u8]) -> Vec<Mount> {
     let lines = text.split(|byte| *byte == b'\n');
     lines
         .filter_map(|line| {
             let words: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
             let dash = words.iter().position(|word| *word == b"-")?;
-            (*words.get(dash + 1)? == kind).then(|| unescape(words.get(4).copied().unwrap_or_default()))
+            let path = |at: usize| unescape(words.get(at).copied().unwrap_or_default());
+            (*words.get(dash + 1)? == kind)
+                .then(|| Mount { root: path(3), point: PathBuf::from(std::ffi::OsString::from_vec(path(4))) })
         })
-        .map(|path| PathBuf::from(std::ffi::OsString::from_vec(path)))
         .collect()
 }
 
@@ -46,7 +60,19 @@ mod tests {
         let text = b"25 30 0:21 / /dev/mqueue rw shared:9 - mqueue mqueue rw\n\
             26 30 0:22 / /a\\040b rw - mqueue none rw\ngarbage\n\n- mqueue\n27 1 0:5 / /proc rw - proc proc rw";
         let points = parse(text, b"mqueue");
+        let points: Vec<PathBuf> = points.into_iter().map(|mount| mount.point).collect();
         assert_eq!(points[..2], [PathBuf::from("/dev/mqueue"), PathBuf::from("/a b")]);
         assert_eq!(parse(b"", b"mqueue").len(), 0);
+    }
+    #[test]
+    fn a_bound_namespace_has_its_name_as_root() {
+        let text = b"540 512 0:4 ipc:[4026532222] /run/ipcns/a\\040b rw shared:7 - nsfs nsfs rw\n\
+            541 512 0:4 net:[4026532223] /run/netns/x rw shared:8 - nsfs nsfs rw\n\
+            542 512 0:9 /ipc:[1] /x rw - tmpfs nsfs rw";
+        let found = parse(text, b"nsfs");
+        assert_eq!(found.len(), 2);
+        assert_eq!(namespaces::inode(&found[0].root), Some(4_026_532_222));
+        assert_eq!(found[0].point, PathBuf::from("/run/ipcns/a b"));
+        assert_eq!(namespaces::inode(&found[1].root), None);
     }
 }

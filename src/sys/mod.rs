@@ -9,12 +9,15 @@ pub mod descriptor;
 pub mod duplex;
 pub mod feeder;
 pub mod file;
+pub mod inotify;
 pub mod lease;
+pub mod namespace;
 pub mod netlink;
 pub mod pidfd;
 pub mod pipe;
 pub mod processor;
 pub mod procmap;
+pub mod robust;
 pub mod run;
 pub mod signal;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::mapped::{Place, reference};
 use crate::error::{Error, Result};
 use crate::mech::sem::posix::is_semaphore;
-use crate::mech::{Access, Change, Created, Found, Limit, Mechanism, Opened, Spec, Usage, devshm};
+use crate::mech::{Access, Change, Created, Found, Limit, Mechanism, Opened, Root, Scope, Spec, Usage, devshm};
 use crate::model::{Family, Ident, Kind, Needs, Object, ObjectRef, Seen, Text};
 use crate::proc::holders::Holders;
 use nix::errno::Errno;
@@ -29,16 +29,25 @@ impl Mechanism for PosixShm {
         matches!(id, Ident::Name(_))
     }
 
-    fn scan(&self, needs: Needs, _: &Holders) -> Found {
+    fn scope(&self) -> Scope {
+        Scope::Shm
+    }
+
+    fn scan(&self, needs: Needs, holders: &Holders) -> Found {
+        self.scan_under(&Root::Ours, needs, holders)
+    }
+
+    fn scan_under(&self, root: &Root, needs: Needs, _: &Holders) -> Found {
         let mut found = Found::default();
-        devshm::each(&mut found.gaps, |directory, file, stat| {
+        let Some(shm) = devshm::directory(root, &mut found.gaps) else { return found };
+        devshm::each(shm.path(), &mut found.gaps, |directory, file, stat| {
             if is_semaphore(directory, file, stat) {
                 return;
             }
             let mut name = b"/".to_vec();
             name.extend_from_slice(file);
             let name = Text::from(name);
-            let path = devshm::path("", &name);
+            let path = devshm::path_in(shm.path(), "", &name);
             let reference = ObjectRef { kind: Kind::Shm, id: Ident::Name(name) };
             let place = Place { reference, path: &path, family: Family::Posix };
             let mut object = place.object(stat);
@@ -75,6 +84,10 @@ impl Mechanism for PosixShm {
     }
 
     fn limits(&self) -> Vec<Limit> {
-        devshm::limits()
+        self.limits_under(&Root::Ours)
+    }
+
+    fn limits_under(&self, root: &Root) -> Vec<Limit> {
+        root.directory(devshm::DIRECTORY).map_or_else(|_| Vec::new(), |shm| devshm::limits(shm.path()))
     }
 }

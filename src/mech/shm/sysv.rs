@@ -5,8 +5,8 @@ use super::sys::{self, Memory};
 use crate::error::{Error, Result};
 use crate::exit::Status;
 use crate::mech::{
-    Access, Change, Created, Found, Huge, Limit, Mechanism, Opened, Region, Spec, Unit, Usage, What, process_record,
-    sysv, unsupported,
+    Access, Change, Created, Found, Huge, Limit, Mechanism, Opened, Region, Scope, Spec, Unit, Usage, What,
+    process_record, sysv, unsupported,
 };
 use crate::model::{Family, Ident, Kind, Needs, Object, ObjectRef, Seen, Value};
 use crate::proc::holders::Holders;
@@ -92,6 +92,10 @@ impl Mechanism for SysvShm {
 
     fn estimate(&self) -> u64 {
         sys::info().map_or(0, |(segments, _)| segments)
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Ipc
     }
 
     fn scan(&self, needs: Needs, _: &Holders) -> Found {

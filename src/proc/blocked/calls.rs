@@ -165,16 +165,26 @@ pub(super) fn restarted(look: &Look, call: Call) -> Call {
     }
     let mut line = [0; 64];
     let wchan = look.target.line(&look.thread.path("wchan"), &mut line).unwrap_or_default();
-    let nr = match wchan {
-        wchan if wchan.starts_with(b"futex") => libc::SYS_futex,
+    Call { nr: restarted_in(wchan, &call), ..call }
+}
+
+/// The compiler may add to the name of a function, such as `.constprop.0`.
+fn restarted_in(wchan: &[u8], call: &Call) -> i64 {
+    let within = |function: &[u8]| wchan.starts_with(function);
+    match call.args[0] {
+        // The kernel does not say where.
+        _ if wchan.is_empty() || wchan == b"0" => call.nr,
+        _ if within(b"futex") => libc::SYS_futex,
         #[cfg(target_arch = "x86_64")]
-        b"poll_schedule_timeout" | b"do_poll" | b"do_sys_poll" => libc::SYS_poll,
-        // Of the two the first argument is a clock or a pointer.
-        b"hrtimer_nanosleep" | b"do_nanosleep" | b"common_nsleep" if call.args[0] < 4096 => libc::SYS_clock_nanosleep,
-        b"hrtimer_nanosleep" | b"do_nanosleep" | b"common_nsleep" => libc::SYS_nanosleep,
-        _ => call.nr,
-    };
-    Call { nr, ..call }
+        _ if within(b"poll_schedule_timeout") || within(b"do_poll") || within(b"do_sys_poll") => libc::SYS_poll,
+        // Elsewhere ppoll(2) has the place of poll(2), and that is not restarted so.
+        _ if within(b"poll_schedule_timeout") => call.nr,
+        // What is left are the sleeps, restart_block in include/linux/restart_block.h: the kernel passes over
+        // its own functions that sleep and names whoever called them. The first argument is a clock or
+        // a pointer.
+        clock if clock < 4096 => libc::SYS_clock_nanosleep,
+        _ => libc::SYS_nanosleep,
+    }
 }
 
 /// The name of a call as its man page has it.
@@ -277,6 +287,20 @@ mod tests {
         let op = operation(bytes.try_into().unwrap());
         assert_eq!(op, SemOp { index: 2, amount: -3, undo: true });
         assert_eq!(operation([0; 6]), SemOp { index: 0, amount: 0, undo: false });
+    }
+
+    #[test]
+    fn a_restarted_call_is_told_by_where_it_waits() {
+        let restarted = |wchan: &[u8], first| {
+            restarted_in(wchan, &Call { nr: libc::SYS_restart_syscall, args: [first, 0, 0, 0, 0, 0] })
+        };
+        assert_eq!(restarted(b"futex_do_wait", 0x7ffc_0000), libc::SYS_futex);
+        #[cfg(target_arch = "x86_64")]
+        assert_eq!(restarted(b"poll_schedule_timeout.constprop.0", 0), libc::SYS_poll);
+        assert_eq!(restarted(b"do_syscall_64", 1), libc::SYS_clock_nanosleep);
+        assert_eq!(restarted(b"hrtimer_nanosleep", 0x7ffc_0000), libc::SYS_nanosleep);
+        assert_eq!(restarted(b"0", 0), libc::SYS_restart_syscall);
+        assert_eq!(restarted(b"", 0), libc::SYS_restart_syscall);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! futex(2): the word in shared memory, and what it belongs to.
 
 use super::layout::{Around, Layout, Wait, classify};
+use super::memory::{Memory, PAGE};
 use super::{Look, mapping};
 use crate::model::{Awaits, Futex, Resource, Timeout};
 use crate::proc::task::Blocked as Call;
@@ -41,13 +42,7 @@ pub(super) fn awaits(look: &Look, call: &Call) -> Option<Awaits> {
 fn what(look: &Look, wait: Wait, address: u64, word: Option<Resource>) -> Futex {
     let Some(memory) = look.target.memory() else { return Futex::Unknown };
     let mut room = [0; Around::SIZE];
-    // The page before that of the word need not be there.
-    let start = address.saturating_sub(Around::BEFORE);
-    let distance = usize::try_from(address - start).unwrap_or(0);
-    let around = match memory.some(start, &mut room).len() {
-        got if got >= distance + 4 => Around { bytes: &room[..got], at: distance },
-        _ => Around { bytes: memory.some(address, &mut room), at: 0 },
-    };
+    let Some(around) = around(memory, address, &mut room) else { return Futex::Unknown };
     let owner = |tid: i32| look.owner(tid, word);
     // Of memory that others do not see the owner is a thread of the same process; another number is
     // a sign that this is something else, unless the kernel itself reads it.
@@ -60,6 +55,14 @@ fn what(look: &Look, wait: Wait, address: u64, word: Option<Resource>) -> Futex 
         Some(Layout::Barrier) => Futex::Barrier,
         _ => Futex::Unknown,
     }
+}
+
+/// The bytes around a word, from the start of its page on if there is nothing before that.
+fn around<'a>(memory: &Memory, address: u64, room: &'a mut [u8]) -> Option<Around<'a>> {
+    let starts = [address.saturating_sub(Around::BEFORE), address - address % PAGE];
+    let enough = |start: &u64| memory.some(*start, room).len() as u64 >= address - start + 4;
+    let start = starts.into_iter().find(enough)?;
+    Some(Around { at: usize::try_from(address - start).ok()?, bytes: memory.some(start, room) })
 }
 
 /// FUTEX_WAIT counts from the start of the call, all others name a moment.

@@ -9,7 +9,7 @@ use std::time::Duration;
 /// PATH_MAX and with it the longest string that is read.
 const LONGEST: usize = 4096;
 /// A page is not smaller on any architecture.
-const PAGE: u64 = 4096;
+pub(super) const PAGE: u64 = 4096;
 
 /// The memory of a process that is kept open.
 pub(in crate::proc) struct Memory(File);

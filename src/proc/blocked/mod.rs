@@ -11,6 +11,7 @@ mod mapping;
 mod memory;
 pub(super) mod open;
 mod owner;
+pub mod robust;
 mod since;
 pub(super) mod target;
 

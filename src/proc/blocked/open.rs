@@ -20,7 +20,7 @@ pub(in crate::proc) struct Opening {
 pub(in crate::proc) fn opening(target: &Target, thread: &Thread, call: &Call) -> Option<Opening> {
     let call = Open::of(call)?;
     let mut line = [0; 64];
-    if target.line(&thread.path("wchan"), &mut line) != Ok(b"wait_for_partner") {
+    if !target.line(&thread.path("wchan"), &mut line).is_ok_and(|wchan| wchan.starts_with(b"wait_for_partner")) {
         return None;
     }
     let memory = target.memory()?;

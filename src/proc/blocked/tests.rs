@@ -399,25 +399,26 @@ fn a_semaphore_in_shared_memory_tells_its_waiters() {
 
 #[test]
 fn a_lock_of_readers_and_writers_tells_who_writes() {
+    // The lock begins with the page, and there need not be one before.
     let shared = Arc::new(Shared::new());
-    shared.rwlock(64);
+    shared.rwlock(0);
     let knows = |owner| cfg!(target_env = "gnu").then_some(owner);
-    shared.lock_to_write(64);
+    shared.lock_to_write(0);
     let ours = Arc::clone(&shared);
     let reads = move || {
-        ours.lock_to_read(64);
-        ours.unlock_rwlock(64);
+        ours.lock_to_read(0);
+        ours.unlock_rwlock(0);
     };
-    let seen = look(&["futex"], reads, |_| shared.unlock_rwlock(64));
+    let seen = look(&["futex"], reads, |_| shared.unlock_rwlock(0));
     let writer = knows(Owner { tid: gettid().as_raw(), pid: Some(me()) });
     assert_eq!(futex(&seen).1, Futex::Rwlock { writer });
-    shared.lock_to_read(64);
+    shared.lock_to_read(0);
     let ours = Arc::clone(&shared);
     let writes = move || {
-        ours.lock_to_write(64);
-        ours.unlock_rwlock(64);
+        ours.lock_to_write(0);
+        ours.unlock_rwlock(0);
     };
-    let seen = look(&["futex"], writes, |_| shared.unlock_rwlock(64));
+    let seen = look(&["futex"], writes, |_| shared.unlock_rwlock(0));
     assert_eq!(futex(&seen).1, Futex::Rwlock { writer: None });
     assert_eq!(futex(&seen).0.map(Resource::object), Some(file(&shared.file)));
 }
@@ -506,4 +507,29 @@ fn a_closed_descriptor_says_too_little() {
     assert_eq!(call(libc::SYS_fcntl, [0, 3, 0, 0, 0, 0]), None);
     assert_eq!(call(i64::MAX, [0; 6]), None);
     assert_eq!(call(libc::SYS_wait4, [0xffff_ffff, 0, 0, 0, 0, 0]), Some(Awaits::Child { pid: -1 }));
+}
+
+#[test]
+fn the_robust_mutexes_of_a_thread_are_those_that_it_holds() {
+    let shared = Arc::new(Shared::new());
+    for offset in [0, 64, 128] {
+        shared.mutex(offset, offset != 64, false);
+    }
+    let (ours, (tell, told)) = (Arc::clone(&shared), mpsc::channel());
+    let (let_go, wait) = mpsc::channel::<()>();
+    let (tid, thread) = start(move || {
+        [0, 64, 128].into_iter().for_each(|offset| ours.lock(offset));
+        tell.send(()).unwrap();
+        let ended = wait.recv();
+        [128, 64, 0].into_iter().for_each(|offset| ours.unlock(offset));
+        ended
+    });
+    told.recv().unwrap();
+    let mut held = robust::held(me(), tid).unwrap();
+    held.sort_unstable();
+    assert_eq!(held, [word(&shared, LOCK), word(&shared, 128 + LOCK)]);
+    drop(let_go);
+    thread.join().unwrap();
+    assert_eq!(robust::held(me(), gettid().as_raw()), Ok(Vec::new()));
+    assert_eq!(robust::held(me(), i32::MAX), Err(Errno::ESRCH));
 }

@@ -28,10 +28,9 @@ pub(super) const MOST_SEMAPHORES: i32 = 1 << 16;
 /// The largest record with its adjustments.
 const LARGEST: i32 = MOST_SEMAPHORES * 2 + RECORD as i32;
 
-/// How far a list is followed: as far as there can be sets (SEMMNI). The kernel takes only loops whose end it
-/// sees by going through them, so there are two, one within the other.
-const OUTER: i32 = 64;
-const INNER: i32 = 512;
+/// The kernel takes only loops whose end it sees by going through them, which takes it time. So there are three,
+/// one within the other, of so many rounds each: together as far as there can be sets (SEMMNI).
+const ROUNDS: i32 = 32;
 /// More levels than the tree of a namespace can have, with 24 bits of index and 4 of them in each.
 const LEVELS: i32 = 8;
 
@@ -39,7 +38,7 @@ const LEVELS: i32 = 8;
 const INDEX: [i32; 2] = [0x7fff, 0x00ff_ffff];
 
 /// The functions of the program, in the order in which they stand in it.
-const FUNCTIONS: [(&str, u32); 4] = [("each_task", 6), ("follow", 7), ("copy", 8), ("count", 9)];
+const FUNCTIONS: [(&str, u32); 5] = [("each_task", 6), ("follow", 7), ("follow_on", 8), ("copy", 9), ("count", 10)];
 
 /// The structures that are looked for.
 const STRUCTS: [&str; 15] = [
@@ -127,7 +126,8 @@ impl Layout {
     pub(super) fn program(&self, memory: RawFd, size: i32) -> Option<(Vec<Instruction>, Vec<Function>)> {
         let mut code = Assembler::new(memory);
         self.each_task(&mut code);
-        self.follow(&mut code);
+        follow(&mut code, ["follow", "follow more", "follow out"], "follow_on");
+        follow(&mut code, ["follow_on", "follow_on more", "follow_on out"], "copy");
         self.copy(&mut code, size - i32::from(RECORDS) - LARGEST);
         self.count(&mut code);
         let functions = FUNCTIONS.iter().map(|(name, type_id)| {
@@ -172,7 +172,7 @@ impl Layout {
         code.add(7, self.list);
         code.store(Size::Eight, 8, HEAD, 7);
         code.fetch(7, Size::Eight, 7, 0);
-        code.set(6, OUTER);
+        code.set(6, ROUNDS);
         code.label("each_task more");
         code.copy(1, 7);
         code.call("follow");
@@ -184,23 +184,6 @@ impl Layout {
         code.store(Size::Eight, 8, FULL, 1);
         code.label("each_task out");
         code.give(0);
-    }
-
-    /// Follows a list from one link on; gives where it stopped, or 0 at its end.
-    fn follow(&self, code: &mut Assembler) {
-        code.label("follow");
-        code.copy(6, 1);
-        code.set(7, INNER);
-        code.label("follow more");
-        code.copy(1, 6);
-        code.call("copy");
-        code.copy(6, 0);
-        code.jump_if_equal(6, 0, "follow out");
-        code.add(7, -1);
-        code.jump_if_not_equal(7, 0, "follow more");
-        code.label("follow out");
-        code.copy(0, 6);
-        code.exit();
     }
 
     /// Copies the undo structure of one link; gives the next link, or 0 at the end.
@@ -314,6 +297,23 @@ impl Layout {
     }
 }
 
+/// Follows a list from one link on, by a function that goes further; gives where it stopped, or 0 at the end.
+fn follow(code: &mut Assembler, [name, more, out]: [&'static str; 3], further: &'static str) {
+    code.label(name);
+    code.copy(6, 1);
+    code.set(7, ROUNDS);
+    code.label(more);
+    code.copy(1, 6);
+    code.call(further);
+    code.copy(6, 0);
+    code.jump_if_equal(6, 0, out);
+    code.add(7, -1);
+    code.jump_if_not_equal(7, 0, more);
+    code.label(out);
+    code.copy(0, 6);
+    code.exit();
+}
+
 /// The types of the functions, in the format of BTF (Documentation/bpf/btf.rst). That they are global makes the
 /// kernel prove each of them once, and not once for each call.
 pub(super) fn types() -> Vec<u8> {
@@ -325,7 +325,7 @@ pub(super) fn types() -> Vec<u8> {
     words.extend([0, kind_proto | 1, 1, first, 2]);
     words.extend([0, kind_proto | 1, 1, first, 1]);
     words.extend([0, kind_proto | 2, 1, first, 1, second, 1]);
-    for ((name, _), signature) in FUNCTIONS.iter().zip([3, 4, 4, 5]) {
+    for ((name, _), signature) in FUNCTIONS.iter().zip([3, 4, 4, 4, 5]) {
         // 1 behind the kind is BTF_FUNC_GLOBAL.
         words.extend([u32::try_from(strings.len()).unwrap_or(0), kind_function | 1, signature]);
         strings.extend_from_slice(name.as_bytes());

@@ -7,8 +7,8 @@ use super::sys;
 use crate::error::{Error, Result};
 use crate::exit::Status;
 use crate::mech::{
-    Access, Change, Created, Found, Limit, Mechanism, Opened, Spec, Unit, Usage, What, devshm, process_record,
-    replaced, soft_limit, unsupported,
+    Access, Change, Created, Found, Limit, Mechanism, Opened, Root, Scope, Spec, Unit, Usage, What, devshm,
+    process_record, replaced, soft_limit, unsupported,
 };
 use crate::model::{Family, Fingerprint, Gap, Ident, Kind, Needs, Object, ObjectRef, Reason, Seen, Text, Value};
 use crate::proc::holders::Holders;
@@ -66,13 +66,18 @@ fn open_queue(name: &Text, flags: i32) -> Result<OwnedFd> {
 /// A descriptor of a queue that we may not open, good for changing it (O_PATH, open(2)).
 fn handle(name: &Text) -> Option<OwnedFd> {
     let file = CString::new(name.raw().get(1..)?).ok()?;
-    openat(&directory().ok()?, file.as_c_str(), OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())
-        .ok()
+    openat(
+        &directory(&Root::Ours).ok()?,
+        file.as_c_str(),
+        OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC,
+        Mode::empty(),
+    )
+    .ok()
 }
 
 /// A queue that we may not open, as its entry in the directory shows it.
 fn entry(name: &Text) -> Result<Object> {
-    let directory = directory().map_err(|_| failed("mq_open", Errno::EACCES, &reference(name)))?;
+    let directory = directory(&Root::Ours).map_err(|_| failed("mq_open", Errno::EACCES, &reference(name)))?;
     let file = CString::new(&name.raw()[1..]).map_err(|_| failed("mq_open", Errno::EINVAL, &reference(name)))?;
     look(&directory, &file).map_err(|errno| failed("mq_open", errno, &reference(name)))
 }
@@ -176,9 +181,17 @@ impl Mechanism for PosixMsgq {
         matches!(id, Ident::Name(_))
     }
 
-    fn scan(&self, needs: Needs, _: &Holders) -> Found {
+    fn scope(&self) -> Scope {
+        Scope::Ipc
+    }
+
+    fn scan(&self, needs: Needs, holders: &Holders) -> Found {
+        self.scan_under(&Root::Ours, needs, holders)
+    }
+
+    fn scan_under(&self, root: &Root, needs: Needs, _: &Holders) -> Found {
         let mut found = Found::default();
-        let directory = match directory() {
+        let directory = match directory(root) {
             Ok(directory) => directory,
             Err(gap) => {
                 found.gaps.push(gap);
@@ -352,6 +365,10 @@ impl Mechanism for PosixMsgq {
     }
 
     fn limits(&self) -> Vec<Limit> {
+        self.limits_under(&Root::Ours)
+    }
+
+    fn limits_under(&self, root: &Root) -> Vec<Limit> {
         let limit = |name, help, unit, limit, used, setting| Limit {
             noun: Kind::Msgq.noun(),
             family: Family::Posix,
@@ -363,7 +380,7 @@ impl Mechanism for PosixMsgq {
             setting,
         };
         let sysctl = |setting| sysctl::limit(setting, 0);
-        let found = self.scan(Needs::SCAN, &Holders::default());
+        let found = self.scan_under(root, Needs::SCAN, &Holders::default());
         let blind = found.gaps.first().map(|gap| gap.reason);
         let used = |n: u64| blind.map_or(Seen::Is(n), |reason| Seen::hidden(reason.call, reason.errno));
         let me = nix::unistd::getuid().as_raw();

@@ -6,8 +6,8 @@ use super::sys;
 use crate::error::{Error, Result};
 use crate::exit::Status;
 use crate::mech::{
-    Access, Change, Channel, Created, Found, Limit, Mechanism, Opened, Spec, Tag, Unit, Usage, What, message_record,
-    process_record, sysv,
+    Access, Change, Channel, Created, Found, Limit, Mechanism, Opened, Scope, Spec, Tag, Unit, Usage, What,
+    message_record, process_record, sysv,
 };
 use crate::model::{Family, Ident, Kind, Needs, Object, ObjectRef, Seen, Value};
 use crate::proc::holders::Holders;
@@ -76,6 +76,10 @@ impl Mechanism for SysvMsgq {
 
     fn estimate(&self) -> u64 {
         sys::info().map_or(0, |(queues, ..)| queues)
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Ipc
     }
 
     fn scan(&self, needs: Needs, _: &Holders) -> Found {

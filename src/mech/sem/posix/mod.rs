@@ -8,7 +8,9 @@ mod named;
 use super::sys::{self, Semaphore};
 use crate::error::{Error, Result};
 use crate::exit::Status;
-use crate::mech::{Access, Change, Created, Found, Limit, Mechanism, Opened, Spec, Usage, What, devshm, unsupported};
+use crate::mech::{
+    Access, Change, Created, Found, Limit, Mechanism, Opened, Root, Scope, Spec, Usage, What, devshm, unsupported,
+};
 use crate::model::{Family, Ident, Kind, Needs, Object, ObjectRef, Reason, Seen, Text, Value};
 use crate::proc::holders::Holders;
 use crate::sys::file;
@@ -189,11 +191,20 @@ impl Mechanism for PosixSem {
         matches!(id, Ident::Name(_))
     }
 
-    fn scan(&self, needs: Needs, _: &Holders) -> Found {
+    fn scope(&self) -> Scope {
+        Scope::Shm
+    }
+
+    fn scan(&self, needs: Needs, holders: &Holders) -> Found {
+        self.scan_under(&Root::Ours, needs, holders)
+    }
+
+    fn scan_under(&self, root: &Root, needs: Needs, _: &Holders) -> Found {
         let mut found = Found::default();
+        let Some(shm) = devshm::directory(root, &mut found.gaps) else { return found };
         let objects = &mut found.objects;
         // That /dev/shm cannot be looked at is said once, by shared memory, when both are listed.
-        devshm::each(&mut found.gaps, |directory, file, stat| {
+        devshm::each(shm.path(), &mut found.gaps, |directory, file, stat| {
             if !is_semaphore(directory, file, stat) {
                 return;
             }
@@ -205,7 +216,7 @@ impl Mechanism for PosixSem {
             name.extend_from_slice(bare);
             let name = Text::from(name);
             let mut object = object(&name, layout, stat, read(directory, file));
-            details(&mut object, &devshm::path(layout.prefix(), &name), needs);
+            details(&mut object, &devshm::path_in(shm.path(), layout.prefix(), &name), needs);
             objects.push(object);
         });
         found

@@ -9,7 +9,7 @@ use super::sys;
 use crate::error::{Error, Result};
 use crate::exit::Status;
 use crate::mech::{
-    Access, Change, Created, Found, Limit, Mechanism, Op, Opened, Spec, Unit, Usage, What, process_record, sysv,
+    Access, Change, Created, Found, Limit, Mechanism, Op, Opened, Scope, Spec, Unit, Usage, What, process_record, sysv,
 };
 use crate::model::{Family, Ident, Kind, Needs, Object, ObjectRef, Seen, Value};
 use crate::proc::holders::Holders;
@@ -82,6 +82,10 @@ impl Mechanism for SysvSem {
 
     fn estimate(&self) -> u64 {
         sys::info().map_or(0, |(sets, _)| sets)
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Ipc
     }
 
     fn scan(&self, needs: Needs, _: &Holders) -> Found {
