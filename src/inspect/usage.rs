@@ -206,11 +206,13 @@ pub fn by_process(facts: &Facts<'_>, links: Vec<Link>) -> Vec<Usage> {
 /// Whether a process is there and what it has open may be seen: status 3 or 4 if not.
 pub fn visible(pid: i32) -> Result<()> {
     let object = format!("process {pid}");
-    if task::threads(pid) == Err(Errno::ESRCH) {
+    let there = task::threads(pid) != Err(Errno::ESRCH);
+    if !there && matches!(process::look(pid), process::Look::Gone) {
         return Err(Error::new("open", Errno::ESRCH, object).because("there is no such process"));
     }
     match std::fs::read_dir(format!("/proc/{pid}/fd")).map_err(|error| file::errno(&error)) {
-        Err(errno @ (Errno::EACCES | Errno::EPERM)) => Err(Error::new("open", errno, object)
+        // /proc may hide what is there.
+        Err(Errno::EACCES | Errno::EPERM | Errno::ENOENT) => Err(Error::new("open", Errno::EACCES, object)
             .because("what it has open may not be seen")
             .hinting("it takes the right to look into it (PTRACE_MODE_READ, ptrace(2)): the same user, or root")),
         _ => Ok(()),

@@ -92,9 +92,9 @@ pub enum Awaits {
     /// wait4(2), waitid(2): the end of a child, of this one as our PID namespace counts; of any (-1), or of one
     /// of a process group (its number negated, 0 for its own) as its own namespace counts.
     Child { pid: i32 },
-    /// poll(2), select(2), epoll_wait(2): any of these descriptors; splice(2), tee(2): both. Those that cannot
-    /// be told apart, such as timers, are left out.
-    Any { files: Vec<Polled> },
+    /// poll(2), select(2), epoll_wait(2): any of these descriptors; splice(2), tee(2): both. `more` if there are
+    /// others that cannot be told apart, such as timers.
+    Any { files: Vec<Polled>, more: bool },
     /// sigtimedwait(2), sigsuspend(2), pause(2), read(2) of a signalfd: a signal; `None` for any.
     Signal { set: Option<SignalSet> },
     /// clock_nanosleep(2), read(2) of a timerfd: nothing but time.
@@ -120,7 +120,7 @@ impl Awaits {
             | Awaits::Futex { word: Some(one), .. }
             | Awaits::Lock { file: one, .. } => vec![*one],
             Awaits::Child { pid } if *pid > 0 => vec![Resource::Process(*pid)],
-            Awaits::Any { files } => files.iter().map(|polled| polled.file).collect(),
+            Awaits::Any { files, .. } => files.iter().map(|polled| polled.file).collect(),
             Awaits::Futex { word: None, .. }
             | Awaits::Child { .. }
             | Awaits::Signal { .. }

@@ -114,7 +114,7 @@ fn openers(
 
 /// Any of the descriptors of poll(2). With a timeout it is a loop that looks again by itself, and says
 /// nothing of a deadlock.
-pub(super) fn any(facts: &Facts<'_>, blocked: &Blocked, files: &[Polled]) -> Option<Need> {
+pub(super) fn any(facts: &Facts<'_>, blocked: &Blocked, files: &[Polled], more: bool) -> Option<Need> {
     let mut sides = Vec::new();
     for polled in files {
         if polled.read || !polled.write {
@@ -131,7 +131,7 @@ pub(super) fn any(facts: &Facts<'_>, blocked: &Blocked, files: &[Polled]) -> Opt
         _ => format!("any of {} descriptors", files.len()),
     };
     let mut need = Need::new(what, Nature::Flow);
-    need.closed = blocked.timeout.is_none() && sides.iter().all(|side| side.closed);
+    need.closed = blocked.timeout.is_none() && !more && sides.iter().all(|side| side.closed);
     need.others = sides.iter().find_map(|side| side.others);
     for side in sides {
         for waker in side.by {

@@ -104,7 +104,7 @@ pub fn of(facts: &Facts<'_>, blocked: &Blocked) -> Vec<Need> {
         Awaits::Futex { word: None, .. } => Vec::new(),
         Awaits::Lock { file, lock, exclusive, .. } => lock::file(facts, blocked, *file, *lock, *exclusive),
         Awaits::Child { pid } => vec![child(facts, blocked.task.pid, *pid)],
-        Awaits::Any { files } => flow::any(facts, blocked, files).into_iter().collect(),
+        Awaits::Any { files, more } => flow::any(facts, blocked, files, *more).into_iter().collect(),
         Awaits::Signal { .. } | Awaits::Sleep | Awaits::Other { .. } => Vec::new(),
     }
 }

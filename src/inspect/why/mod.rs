@@ -11,6 +11,7 @@ use super::wakers::{self, Need};
 use crate::error::{Error, Result};
 use crate::exit::Status;
 use crate::model::{Awaits, Blocked, ObjectRef, Text, Timeout};
+use crate::proc::process::{Look, look};
 use crate::proc::sysctl;
 use crate::proc::task::{self, Doing};
 use nix::errno::Errno;
@@ -53,8 +54,12 @@ fn thread_name(pid: i32, tid: i32, command: &Text) -> String {
 pub fn process(facts: &Facts<'_>, pid: i32) -> Result<Vec<Answer>> {
     let object = format!("process {pid}");
     let failed = |call, errno| match errno {
-        Errno::ESRCH | Errno::ENOENT => Error::new(call, Errno::ESRCH, &object).because("there is no such process"),
-        Errno::EACCES | Errno::EPERM => {
+        Errno::ESRCH | Errno::ENOENT if matches!(look(pid), Look::Gone) => {
+            Error::new(call, Errno::ESRCH, &object).because("there is no such process")
+        }
+        // /proc may hide what is there.
+        Errno::ESRCH | Errno::ENOENT | Errno::EACCES | Errno::EPERM => {
+            let errno = if errno == Errno::EPERM { errno } else { Errno::EACCES };
             Error::new(call, errno, &object).because("what it does may not be seen").hinting(needed())
         }
         errno => Error::new(call, errno, &object),
@@ -152,7 +157,7 @@ fn other(facts: &Facts<'_>, pid: i32, tid: i32, doing: Doing) -> Answer {
     let (state, does) = match doing {
         Doing::Running => ("running", "is running, or ready to: it waits for nothing but a processor".to_owned()),
         Doing::Stopped => ("stopped", "is stopped by a signal or a debugger; SIGCONT lets it go on".to_owned()),
-        Doing::Ended if pid == tid && facts.threads(pid) > 0 => {
+        Doing::Ended if pid == tid && task::threads(pid).is_ok_and(|tids| tids.len() > 1) => {
             ("ended", "has ended, and the process goes on with its other threads".to_owned())
         }
         Doing::Ended => (

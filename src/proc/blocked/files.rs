@@ -102,13 +102,13 @@ impl Look<'_> {
     /// An array of struct pollfd, { int fd; short events, revents; }.
     pub(super) fn poll(&self, array: u64, count: u64) -> Option<Awaits> {
         if count == 0 {
-            return Some(Awaits::Any { files: Vec::new() });
+            return Some(Awaits::Any { files: Vec::new(), more: false });
         }
         let asked = self.target.memory()?.array::<8>(array, count, MOST)?;
-        Some(any(asked.iter().map(|[a, b, c, d, e, f, ..]| {
-            let fd = i32::from_ne_bytes([*a, *b, *c, *d]);
-            // A negative one is skipped by the call too.
-            (fd >= 0).then(|| self.events(fd, u16::from_ne_bytes([*e, *f]).into())).flatten()
+        // A negative one is skipped by the call too.
+        let asked = asked.iter().filter(|[a, b, c, d, ..]| i32::from_ne_bytes([*a, *b, *c, *d]) >= 0);
+        Some(any(asked.map(|[a, b, c, d, e, f, ..]| {
+            self.events(i32::from_ne_bytes([*a, *b, *c, *d]), u16::from_ne_bytes([*e, *f]).into())
         })))
     }
 
@@ -145,7 +145,15 @@ impl Look<'_> {
 }
 
 fn any(files: impl IntoIterator<Item = Option<Polled>>) -> Awaits {
-    Awaits::Any { files: files.into_iter().flatten().take(MOST).collect() }
+    let mut known = Vec::new();
+    let mut more = false;
+    for file in files {
+        match file.filter(|_| known.len() < MOST) {
+            Some(file) => known.push(file),
+            None => more = true,
+        }
+    }
+    Awaits::Any { files: known, more }
 }
 
 /// What the fdinfo of an anonymous inode says that it is.

@@ -177,7 +177,7 @@ fn each_descriptor_that_is_polled_is_seen() {
         nix::poll::poll(&mut { asked }, PollTimeout::try_from(1_000_000).unwrap()).unwrap();
     };
     let seen = look(&["poll", "ppoll"], poll, |_| nix::unistd::write(&write, b"x"));
-    let Awaits::Any { files } = &seen.awaits else { panic!("{seen:?}") };
+    let Awaits::Any { files, .. } = &seen.awaits else { panic!("{seen:?}") };
     let pipe = Polled { fd, file: file(&*read), read: true, write: false };
     assert_eq!(files[0], pipe);
     assert!(matches!(files[1], Polled { fd, file: Resource::Eventfd(_), read: true, .. } if fd == other));
@@ -189,7 +189,7 @@ fn each_descriptor_that_is_polled_is_seen() {
     let wait = move || epoll.wait(&mut [EpollEvent::empty()], EpollTimeout::NONE);
     let seen = look(&["epoll_wait", "epoll_pwait"], wait, |_| nix::unistd::write(&write, b"x"));
     let pipe = Polled { fd: read.as_raw_fd(), file: file(&read), read: true, write: false };
-    assert_eq!((seen.awaits, seen.timeout), (Awaits::Any { files: vec![pipe] }, None));
+    assert_eq!((seen.awaits, seen.timeout), (Awaits::Any { files: vec![pipe], more: false }, None));
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn select_tells_the_sides_of_each_descriptor() {
         select(None, &mut set, None, None, None).unwrap();
     };
     let seen = look(&["select", "pselect"], waits, |_| drop(theirs));
-    assert_eq!((seen.awaits, seen.timeout), (Awaits::Any { files: vec![expected] }, None));
+    assert_eq!((seen.awaits, seen.timeout), (Awaits::Any { files: vec![expected], more: false }, None));
 }
 
 #[test]

@@ -127,9 +127,12 @@ fn what_is_not_blocked_says_what_it_does() {
     spinner.signal(19);
     until("it to stop", || state(spinner.pid)["state"] == "stopped");
     assert!(text(&state(spinner.pid)).ends_with("SIGCONT lets it go on."));
-    // Whoever replaced the shell knows nothing of its child.
-    let mut shell = env.start_sh("true & echo $!; exec sleep 1000");
+    // What replaces the shell knows nothing of its child.
+    env.out(["mkfifo", "./f"]);
+    let mut shell = env.start_sh("cat f & echo $!; exec sleep 1000");
     let child: u32 = shell.line().parse().unwrap();
+    answer(&env, &shell, "clock_nanosleep");
+    env.sh("exec 3>f").assert().success();
     until("it to end", || state(child)["state"] == "ended");
     let said = state(child);
     let expected = format!("and process {} (sleep) has not yet waited for it (a zombie).", shell.pid);
