@@ -89,6 +89,10 @@ pub enum Command {
     Show(cmd::show::ShowArgs<AnyRefs>),
     /// Remove objects that are not in use
     Rm(cmd::rm::RmArgs<AnyRefs>),
+    /// Find objects that nobody can be using any more, with the evidence
+    Stale(cmd::stale::StaleArgs),
+    /// Remove objects that nobody can be using any more
+    Gc(cmd::gc::GcArgs),
     /// Show every limit and how much of it is used
     Limits(cmd::limits::LimitsArgs),
     /// Print the key of a file
@@ -155,6 +159,8 @@ pub fn dispatch(command: &Command, ctx: &mut Context) -> Outcome {
         Command::Ls(args) => cmd::ls::run(args, ctx),
         Command::Show(args) => cmd::show::run(args, ctx),
         Command::Rm(args) => cmd::rm::run(args, ctx),
+        Command::Stale(args) => cmd::stale::run(args, ctx),
+        Command::Gc(args) => cmd::gc::run(args, ctx),
         Command::Limits(args) => cmd::limits::run(args, ctx),
         Command::Ftok(args) => cmd::ftok::run(args, ctx),
         Command::Completions(args) => cmd::completions::run(args, ctx),

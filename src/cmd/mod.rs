@@ -5,6 +5,7 @@ mod children;
 pub mod completions;
 pub mod fifo;
 pub mod ftok;
+pub mod gc;
 mod input;
 pub mod limits;
 pub mod ls;
@@ -19,6 +20,7 @@ pub mod shm;
 pub mod show;
 pub mod signal;
 pub mod sock;
+pub mod stale;
 mod verbs;
 
 use crate::error::Error;

@@ -3,7 +3,9 @@
 //! `scene` joins what the floors below have seen of processes with the objects they use; the other rooms
 //! draw conclusions from it.
 
+pub mod evidence;
 mod name;
+mod patterns;
 pub mod scene;
 
 pub use scene::Scene;

@@ -3,6 +3,7 @@
 use super::name;
 use crate::model::{Blocked, Fingerprint, Gap, Grade, Hold, How, Ident, Kind, Object, ObjectRef, Resource};
 use crate::proc::holders::{FileId, Holders, OpenFile, What};
+use crate::proc::population::Population;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
@@ -15,12 +16,13 @@ pub struct Scene<'a> {
     namespace: u64,
     open: OnceLock<ByResource<Hold>>,
     waiters: OnceLock<ByResource<usize>>,
+    population: OnceLock<Population>,
 }
 
 impl<'a> Scene<'a> {
     pub fn new(holders: &'a Holders) -> Scene<'a> {
         let namespace = crate::proc::namespace::own();
-        Scene { holders, namespace, open: OnceLock::new(), waiters: OnceLock::new() }
+        Scene { holders, namespace, open: OnceLock::new(), waiters: OnceLock::new(), population: OnceLock::new() }
     }
 
     pub fn holders(&self) -> &Holders {
@@ -30,6 +32,11 @@ impl<'a> Scene<'a> {
     /// The IPC namespace that we are in.
     pub fn namespace(&self) -> u64 {
         self.namespace
+    }
+
+    /// Every process, as far as all may see it.
+    pub fn population(&self) -> &Population {
+        self.population.get_or_init(Population::now)
     }
 
     /// Every thread that sleeps in a call, in the order of their pids.

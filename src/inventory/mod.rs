@@ -1,6 +1,7 @@
 //! What is there: scans of the mechanisms, with owners named, selected, sorted.
 
 pub mod columns;
+pub mod judged;
 
 use crate::error::Result;
 use crate::mech::{self, Found, Mechanism};

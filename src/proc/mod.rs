@@ -7,6 +7,7 @@ pub mod mounts;
 pub mod namespace;
 pub mod opening;
 mod pass;
+pub mod population;
 pub mod process;
 pub mod processes;
 pub mod status;
