@@ -90,7 +90,13 @@ const KERNEL_THREAD: u64 = 0x0020_0000;
 fn read(pid: i32, clock: Clock) -> nix::Result<Option<Living>> {
     let file = |name| fs::read(format!("/proc/{pid}/{name}")).map_err(|error| crate::sys::file::errno(&error));
     let (line, status) = (file("stat")?, file("status")?);
-    Ok(parse(pid, &line, &status, clock).map(|living| Living { namespace: namespace::ipc(pid).ok(), ..living }))
+    let Some(living) = parse(pid, &line, &status, clock) else { return Ok(None) };
+    match namespace::ipc(pid) {
+        Ok(namespace) => Ok(Some(Living { namespace: Some(namespace), ..living })),
+        // It has just ended, and left its namespaces before anything else.
+        Err(Errno::ENOENT | Errno::ESRCH) => Ok(None),
+        Err(_) => Ok(Some(living)),
+    }
 }
 
 fn parse(pid: i32, stat: &[u8], status: &[u8], clock: Clock) -> Option<Living> {
