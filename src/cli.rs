@@ -95,6 +95,8 @@ pub enum Command {
     Gc(cmd::gc::GcArgs),
     /// Show every limit and how much of it is used
     Limits(cmd::limits::LimitsArgs),
+    /// Tell what an error of an IPC call means and which limit is behind it
+    Explain(cmd::explain::ExplainArgs),
     /// Print the key of a file
     Ftok(cmd::ftok::FtokArgs),
     /// Print the script that completes ipcx in a shell
@@ -162,6 +164,7 @@ pub fn dispatch(command: &Command, ctx: &mut Context) -> Outcome {
         Command::Stale(args) => cmd::stale::run(args, ctx),
         Command::Gc(args) => cmd::gc::run(args, ctx),
         Command::Limits(args) => cmd::limits::run(args, ctx),
+        Command::Explain(args) => cmd::explain::run(args, ctx),
         Command::Ftok(args) => cmd::ftok::run(args, ctx),
         Command::Completions(args) => cmd::completions::run(args, ctx),
         Command::Man(args) => cmd::man::run(args, ctx),

@@ -11,6 +11,7 @@ compile_error!("ipcx knows the 64-bit layouts of the kernel and of the C librari
 mod args;
 mod cli;
 mod cmd;
+mod diagnose;
 mod error;
 mod exit;
 mod hint;

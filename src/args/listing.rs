@@ -136,6 +136,11 @@ pub fn kinds(of: &'static [Kind]) -> impl TypedValueParser<Value = Kind> {
         .map(|noun| Kind::from_noun(noun.as_bytes()).unwrap_or(Kind::Shm))
 }
 
+/// A value parser for words such as the nouns that a command is to look at.
+pub fn nouns(of: &'static [&'static str]) -> impl TypedValueParser<Value = &'static str> {
+    PossibleValuesParser::new(of).map(|word| of.iter().find(|known| **known == word).copied().unwrap_or(of[0]))
+}
+
 fn unknown(kinds: &[Kind], key: &str) -> String {
     let known: Vec<&str> = columns::all(kinds).iter().map(|field| field.key).collect();
     format!("there is no column `{}`; there are {}", crate::model::Escaped(key.as_bytes()), known.join(", "))

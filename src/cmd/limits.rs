@@ -1,9 +1,9 @@
 //! `ipcx limits`: every limit, how much of it is used, and what sets it.
 
 use super::{Context, Outcome};
-use crate::args::listing::kinds;
+use crate::args::listing::nouns;
 use crate::exit::Status;
-use crate::mech::{self, Limit, Unit};
+use crate::mech::{self, LIMITED, Limit};
 use crate::model::{Align, Field, Kind, Needs, Seen, Value};
 use crate::render::{self, Document, Layout};
 use clap::Args;
@@ -14,14 +14,17 @@ Examples:
   ipcx limits
   ipcx limits --warn 80 || echo 'IPC is running out'
   ipcx limits sem --json
+  ipcx limits pipe signal
 
-The limits are those of this IPC namespace and of the calling user. A POSIX queue costs
-its owner maxmsg*(msgsize+96) bytes of RLIMIT_MSGQUEUE, empty or not. SHMALL counts
-pages, each segment rounded up.")]
+The limits are those of this IPC and network namespace and of the calling user. A POSIX
+queue costs its owner maxmsg*(msgsize+96) bytes of RLIMIT_MSGQUEUE, empty or not. SHMALL
+counts pages, each segment rounded up. The pages of pipes are added up over the pipes and
+FIFOs of this user that processes have open; they do not bind root. `ipcx explain` names
+the limit behind an error.")]
 pub struct LimitsArgs {
     /// Kinds whose limits to show; all of them by default
-    #[arg(value_name = "KIND", value_parser = kinds(Kind::LASTING))]
-    kinds: Vec<Kind>,
+    #[arg(value_name = "KIND", value_parser = nouns(LIMITED))]
+    kinds: Vec<&'static str>,
 
     /// Status 1 if more than this share of a limit is used, and name it
     #[arg(long, value_name = "PCT", value_parser = percent)]
@@ -60,36 +63,21 @@ const fn column(key: &'static str, align: Align, get: fn(&Limit, &'static str) -
 }
 
 static FIELDS: &[Field<Limit>] = &[
-    column("kind", Align::Left, |limit, _| Seen::Is(Value::Word(limit.kind.noun()))),
+    column("kind", Align::Left, |limit, _| Seen::Is(Value::Word(limit.noun))),
     Field { default: false, ..column("family", Align::Left, |limit, _| Seen::Is(Value::Word(limit.family.word()))) },
     column("name", Align::Left, |limit, _| Seen::Is(Value::Word(limit.name))),
-    column("used", Align::Right, |limit, _| amount(limit, &limit.used)),
-    column("limit", Align::Right, |limit, _| amount(limit, &limit.limit)),
+    column("used", Align::Right, |limit, _| limit.amount(&limit.used)),
+    column("limit", Align::Right, |limit, _| limit.amount(&limit.limit)),
     column("percent", Align::Right, |limit, _| {
-        share(limit).map_or(Seen::Absent, |percent| Seen::Is(Value::Percent(percent)))
+        limit.percent().map_or(Seen::Absent, |percent| Seen::Is(Value::Percent(percent)))
     }),
     Field { default: false, ..column("unit", Align::Left, |limit, _| Seen::Is(Value::Word(limit.unit.word()))) },
     column("setting", Align::Left, |limit, _| Seen::Is(Value::Word(limit.setting))),
     column("help", Align::Left, |limit, _| Seen::Is(Value::Word(limit.help))),
 ];
 
-fn amount(limit: &Limit, value: &Seen<u64>) -> Seen<Value> {
-    let unit = limit.unit;
-    value.clone().map(|n| if unit == Unit::Bytes { Value::Size(n) } else { Value::Count(n) })
-}
-
-/// Percent of a limit that is used; a limit of 0 is used up.
-fn share(limit: &Limit) -> Option<f64> {
-    let (used, limit) = (*limit.used.known()?, *limit.limit.known()?);
-    #[allow(clippy::cast_precision_loss)]
-    let share = if limit == 0 { 100.0 } else { used as f64 * 100.0 / limit as f64 };
-    Some(share)
-}
-
 pub fn run(args: &LimitsArgs, ctx: &mut Context) -> Outcome {
-    let wanted = |kind: Kind| args.kinds.is_empty() || args.kinds.contains(&kind);
-    let limits: Vec<Limit> =
-        mech::ALL.iter().filter(|mech| wanted(mech.kind())).flat_map(|mech| mech.limits()).collect();
+    let limits = mech::limits(|noun| args.kinds.is_empty() || args.kinds.contains(&noun));
     let fields: Vec<&Field<Limit>> = FIELDS.iter().collect();
     let style = render::Style::new(args.bytes, render::TimeFormat::Unix);
     let layout = Layout { headings: !args.no_headings, width: ctx.ui.width(), color: ctx.ui.color };
@@ -111,10 +99,14 @@ pub fn run(args: &LimitsArgs, ctx: &mut Context) -> Outcome {
     let Some(warn) = args.warn else { return Ok(Status::Done) };
     let mut status = Status::Done;
     for limit in &limits {
-        if let Some(share) = share(limit).filter(|share| *share > warn) {
-            let (used, most) = (style.text(&amount(limit, &limit.used)), style.text(&amount(limit, &limit.limit)));
+        if let Some(share) = limit.percent().filter(|share| *share > warn) {
+            let (used, most) = (style.text(&limit.amount(&limit.used)), style.text(&limit.amount(&limit.limit)));
             ctx.ui.warn(format_args!("{} is {share:.1}% used: {used} of {most}; set by {}", limit.name, limit.setting));
             status = Status::Failed;
+        }
+        // Of a limit of one object nothing is used up.
+        if limit.used == Seen::Absent {
+            continue;
         }
         for (part, number) in [("use", &limit.used), ("value", &limit.limit)] {
             if let Seen::Hidden(reason) = number {

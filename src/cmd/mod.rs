@@ -3,6 +3,7 @@
 
 mod children;
 pub mod completions;
+pub mod explain;
 pub mod fifo;
 pub mod ftok;
 pub mod gc;

@@ -5,6 +5,7 @@ use super::{Context, Outcome};
 use crate::args::Refs;
 use crate::error::Doing as _;
 use crate::exit::Status;
+use crate::inspect::Scene;
 use crate::inventory::{self, Holders, columns};
 use crate::model::{Kind, Needs};
 use crate::render::{self, Document, Layout, Style, TimeFormat};
@@ -63,22 +64,28 @@ pub fn run<R: Refs>(args: &ShowArgs<R>, ctx: &mut Context) -> Outcome {
     let mut objects = Vec::new();
     let needs = if args.attach { Needs::ALL.and(Needs::ATTACH) } else { Needs::ALL };
     let holders = Holders::new(needs);
+    let scene = Scene::new(&holders);
+    let mut gaps = Vec::new();
     for reference in args.refs.list() {
-        match inventory::find_with(reference, needs, &holders).doing("cannot show") {
-            Ok(object) => objects.push(object),
+        match inventory::look(reference, needs, &scene).doing("cannot show") {
+            Ok((object, unseen)) => {
+                objects.push(object);
+                gaps.extend(unseen);
+            }
             Err(error) => {
                 let failed = ctx.ui.report(&error);
                 status = if status == Status::Done { failed } else { status };
             }
         }
     }
+    gaps.extend(scene.gaps());
     let out = &mut ctx.ui.out;
     if args.json {
         let mut document = Document::begin(out)?;
         for object in &objects {
             document.rows(&columns::all(&[object.kind()]), std::slice::from_ref(object))?;
         }
-        document.gaps(holders.gaps().to_vec());
+        document.gaps(gaps.clone());
         document.end()?;
     } else {
         for (at, object) in objects.iter().enumerate() {
@@ -94,6 +101,6 @@ pub fn run<R: Refs>(args: &ShowArgs<R>, ctx: &mut Context) -> Outcome {
         }
     }
     out.flush_buffer()?;
-    say(holders.gaps(), ctx);
+    say(&gaps, ctx);
     Ok(status)
 }

@@ -4,6 +4,7 @@
 //! draw conclusions from it.
 
 pub mod evidence;
+pub mod fields;
 mod name;
 mod patterns;
 pub mod scene;

@@ -1,8 +1,11 @@
 //! One picture of all processes and the resources that they hold and wait for.
 
-use super::name;
-use crate::model::{Blocked, Fingerprint, Gap, Grade, Hold, How, Ident, Kind, Object, ObjectRef, Resource};
+use super::name::{self, Names};
+use crate::model::{
+    Blocked, Fingerprint, Gap, Grade, Hold, How, Ident, Kind, Memory, Object, ObjectRef, Reason, Resource, Role, Text,
+};
 use crate::proc::holders::{FileId, Holders, OpenFile, What};
+use crate::proc::mappings::Mapping;
 use crate::proc::population::Population;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -14,15 +17,24 @@ pub struct Scene<'a> {
     holders: &'a Holders,
     /// Our IPC namespace, by its inode.
     namespace: u64,
+    names: OnceLock<Names>,
     open: OnceLock<ByResource<Hold>>,
+    mapped: OnceLock<ByResource<Hold>>,
     waiters: OnceLock<ByResource<usize>>,
     population: OnceLock<Population>,
 }
 
 impl<'a> Scene<'a> {
     pub fn new(holders: &'a Holders) -> Scene<'a> {
-        let namespace = crate::proc::namespace::own();
-        Scene { holders, namespace, open: OnceLock::new(), waiters: OnceLock::new(), population: OnceLock::new() }
+        Scene {
+            holders,
+            namespace: crate::proc::namespace::ours().unwrap_or(0),
+            names: OnceLock::new(),
+            open: OnceLock::new(),
+            mapped: OnceLock::new(),
+            waiters: OnceLock::new(),
+            population: OnceLock::new(),
+        }
     }
 
     pub fn holders(&self) -> &Holders {
@@ -61,36 +73,75 @@ impl<'a> Scene<'a> {
         index.get(&resource).into_iter().flatten().map(|at| &self.blocked()[*at]).collect()
     }
 
-    /// Everything that any process holds.
+    /// Everything that any process holds, whatever it is.
     pub fn holds(&self) -> Vec<&Hold> {
-        self.open().values().flatten().collect()
+        [self.open(), self.mapped()].into_iter().flat_map(HashMap::values).flatten().collect()
     }
 
     /// Who holds a resource, and how.
     pub fn holds_of(&self, resource: Resource) -> Vec<&Hold> {
-        self.open().get(&resource).into_iter().flatten().collect()
+        let sources: &[fn(&Self) -> &ByResource<Hold>] = match resource {
+            // No descriptor leads to them.
+            Resource::Sysv { kind: Kind::Shm, .. } => &[Self::mapped],
+            Resource::File { .. } => &[Self::open, Self::mapped],
+            Resource::Eventfd(_) => &[Self::open],
+            _ => &[],
+        };
+        sources.iter().flat_map(|source| source(self).get(&resource)).flatten().collect()
     }
 
+    /// What processes have open.
     fn open(&self) -> &ByResource<Hold> {
         self.open.get_or_init(|| {
-            let mut holds: ByResource<Hold> = HashMap::new();
-            for file in self.holders.descriptors().all() {
+            let files = self.holders.descriptors().all();
+            index(files.flat_map(|file| {
                 let resource = of_file(file);
-                let held = file.ends.iter().map(|end| Hold {
+                file.ends.iter().map(move |end| Hold {
                     resource,
                     how: How::Open,
                     grade: Grade::Exact,
                     end: Arc::clone(end),
-                });
-                holds.entry(resource).or_default().extend(held);
-            }
-            holds
+                })
+            }))
         })
+    }
+
+    /// What processes have mapped.
+    fn mapped(&self) -> &ByResource<Hold> {
+        self.mapped.get_or_init(|| index(self.holders.mappings().list.iter().map(of_mapping)))
     }
 
     /// What could not be seen, of what was looked at.
     pub fn gaps(&self) -> Vec<Gap> {
-        self.holders.gaps().to_vec()
+        self.holders.gaps()
+    }
+
+    /// Why it is not known who else holds a resource, if some of those who might could not be looked into.
+    pub(super) fn unseen_holders(&self, resource: Resource) -> Option<Reason> {
+        let open = || self.holders.descriptors().gaps.first().map(|gap| gap.reason);
+        let mapped = || self.holders.mappings().gaps.first().map(|gap| gap.reason);
+        match resource {
+            Resource::Sysv { kind: Kind::Shm, .. } => mapped(),
+            Resource::File { .. } => open().or_else(mapped),
+            Resource::Eventfd(_) => open(),
+            _ => None,
+        }
+    }
+
+    /// Why it is not known who else waits.
+    pub(super) fn unseen_waiters(&self) -> Option<Reason> {
+        None
+    }
+
+    /// The POSIX objects that have a name here.
+    pub(super) fn names(&self) -> &Names {
+        self.names.get_or_init(|| name::names(self))
+    }
+
+    /// The path of a file as those that have it mapped show it.
+    pub(super) fn label(&self, resource: Resource) -> Option<Text> {
+        let Resource::File { dev, ino } = resource else { return None };
+        self.holders.mappings().of(Memory::File { dev, ino }).next().map(|mapping| mapping.label.clone())
     }
 
     /// The reference of a resource, if it is an object that has one here.
@@ -121,8 +172,27 @@ impl<'a> Scene<'a> {
     }
 }
 
+/// Holds by their resource.
+fn index(holds: impl Iterator<Item = Hold>) -> ByResource<Hold> {
+    let mut index: ByResource<Hold> = HashMap::new();
+    for hold in holds {
+        index.entry(hold.resource).or_default().push(hold);
+    }
+    index
+}
+
 /// The resource that an open file is.
 pub(super) fn of_file(file: &OpenFile) -> Resource {
     let FileId { dev, ino } = file.id;
     if file.what == What::Eventfd { Resource::Eventfd(ino) } else { Resource::File { dev, ino } }
+}
+
+/// The hold that a mapping is.
+pub(super) fn of_mapping(mapping: &Mapping) -> Hold {
+    Hold {
+        resource: mapping.memory.resource(),
+        how: How::Mapped { count: mapping.count, write: mapping.end.role == Role::MapWrite },
+        grade: Grade::Exact,
+        end: Arc::clone(&mapping.end),
+    }
 }

@@ -1,5 +1,6 @@
 //! Which columns a listing shows, by their names.
 
+use crate::inspect;
 use crate::mech;
 use crate::model::{Field, IDENTITY, Kind, Needs};
 
@@ -16,7 +17,7 @@ pub fn all(kinds: &[Kind]) -> Vec<&'static Field> {
 
 /// Every column of the given kinds, those of one name once for each kind that has its own.
 pub fn each(kinds: &[Kind]) -> impl Iterator<Item = &'static Field> {
-    let all = IDENTITY.iter().chain(mech::FIELDS.iter().copied().flatten());
+    let all = IDENTITY.iter().chain(mech::FIELDS.iter().copied().flatten()).chain(inspect::fields::FIELDS);
     all.filter(|field| field.kinds.iter().any(|kind| kinds.contains(kind)))
 }
 

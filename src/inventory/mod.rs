@@ -4,8 +4,9 @@ pub mod columns;
 pub mod judged;
 
 use crate::error::Result;
+use crate::inspect::{self, Scene};
 use crate::mech::{self, Found, Mechanism};
-use crate::model::{Field, Kind, Needs, Object, ObjectRef, Seen, Value};
+use crate::model::{Field, Gap, Kind, Needs, Object, ObjectRef, Seen, Value};
 pub use crate::proc::holders::Holders;
 use crate::sys::users::Names;
 use std::cmp::Ordering;
@@ -45,6 +46,7 @@ pub fn scan<E>(
     let needs = needs.and(sort_needs);
     // All kinds share one look at the processes.
     let holders = Holders::new(needs);
+    let scene = Scene::new(&holders);
     std::thread::scope(|scope| {
         let scans: Vec<Scan<'_>> = kinds
             .iter()
@@ -71,6 +73,13 @@ pub fn scan<E>(
                 }
             }
             found.objects.retain(|object| select.keeps(object));
+            if needs.has(Needs::USERS) {
+                for object in &mut found.objects {
+                    inspect::fields::fill(object, &scene, false);
+                }
+                found.gaps.extend(scene.gaps().into_iter().filter(|gap| !said.contains(&gap.subject)));
+                said.extend(found.gaps.iter().map(|gap| gap.subject.clone()));
+            }
             if needs.has(Needs::NAMES) {
                 found.objects.iter_mut().for_each(|object| name(object, &mut names));
             }
@@ -131,6 +140,13 @@ pub fn find(reference: &ObjectRef, needs: Needs) -> Result<Object> {
     find_with(reference, needs, &Holders::new(needs))
 }
 
+/// One object with who uses it, and what of that could not be seen.
+pub fn look(reference: &ObjectRef, needs: Needs, scene: &Scene<'_>) -> Result<(Object, Vec<Gap>)> {
+    let mut object = find_with(reference, needs, scene.holders())?;
+    let gaps = inspect::fields::fill(&mut object, scene, true);
+    Ok((object, gaps))
+}
+
 /// One of several objects, which share one look at the processes.
 pub fn find_with(reference: &ObjectRef, needs: Needs, holders: &Holders) -> Result<Object> {
     let mut object = mech::of(reference).find(&reference.id, needs, holders)?;
@@ -163,7 +179,7 @@ pub fn compare(a: &Seen<Value>, b: &Seen<Value>) -> Ordering {
 }
 
 fn compare_values(a: &Value, b: &Value) -> Ordering {
-    use Value::{Count, Flag, Int, Key, List, Mode, Percent, Phrase, Pid, Ref, Size, Text, Time, Word};
+    use Value::{Count, Duration, Flag, Int, Key, List, Mode, Percent, Phrase, Pid, Ref, Size, Text, Time, Word};
     match (a, b) {
         (Count(a) | Size(a), Count(b) | Size(b)) => a.cmp(b),
         (Int(a) | Time(a), Int(b) | Time(b)) => a.cmp(b),
@@ -173,6 +189,7 @@ fn compare_values(a: &Value, b: &Value) -> Ordering {
         (Pid(a), Pid(b)) => a.cmp(b),
         (Percent(a), Percent(b)) => a.total_cmp(b),
         (Flag(a), Flag(b)) => a.cmp(b),
+        (Duration(a), Duration(b)) => a.cmp(b),
         (Word(a), Word(b)) => a.cmp(b),
         (Phrase(a), Phrase(b)) => a.cmp(b),
         (Text(a), Text(b)) => a.raw().cmp(b.raw()),

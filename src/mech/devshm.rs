@@ -197,7 +197,7 @@ pub(super) fn limits() -> Vec<Limit> {
         Err(errno) => ((hidden(errno), hidden(errno)), (hidden(errno), hidden(errno))),
     };
     let limit = |name, help, unit, (limit, used): (Seen<u64>, Seen<u64>), setting| Limit {
-        kind: Kind::Shm,
+        noun: Kind::Shm.noun(),
         family: Family::Posix,
         name,
         help,

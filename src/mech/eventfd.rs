@@ -5,7 +5,7 @@ use super::opened::{self, Unnamed};
 use crate::model::{Family, Field, Ident, Kind, Needs, Object, ObjectRef, Seen, Value};
 use crate::proc::holders::{Descriptors, OpenFile, What};
 
-pub(super) static EVENTFD: Unnamed = Unnamed { kind: Kind::Eventfd, what: What::Eventfd, object };
+pub(super) static EVENTFD: Unnamed = Unnamed { kind: Kind::Eventfd, what: What::Eventfd, object, limits: Vec::new };
 
 const KINDS: &[Kind] = &[Kind::Eventfd];
 

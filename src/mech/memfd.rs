@@ -4,7 +4,7 @@ use super::opened::{self, Unnamed};
 use crate::model::{Family, Field, Ident, Kind, Needs, Object, ObjectRef, Text, Value};
 use crate::proc::holders::{Descriptors, OpenFile, What};
 
-pub(super) static MEMFD: Unnamed = Unnamed { kind: Kind::Memfd, what: What::Memfd, object };
+pub(super) static MEMFD: Unnamed = Unnamed { kind: Kind::Memfd, what: What::Memfd, object, limits: Vec::new };
 
 const KINDS: &[Kind] = &[Kind::Memfd];
 

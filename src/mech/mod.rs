@@ -13,9 +13,11 @@ mod opened;
 mod pipe;
 pub mod sem;
 pub mod shm;
+mod signal;
 pub mod sock;
 mod sysv;
 
+pub use msgq::posix::MESSAGE_OVERHEAD;
 pub use sysv::ftok;
 
 use crate::error::{Error, Result};
@@ -25,6 +27,7 @@ use crate::proc::holders::Holders;
 use crate::proc::process::{self, Look};
 use crate::sys::waiter::{Stop, Waiter};
 use nix::errno::Errno;
+use nix::sys::resource::{Resource, getrlimit};
 use std::os::fd::BorrowedFd;
 
 /// All mechanisms, in the order in which a listing asks them.
@@ -60,6 +63,7 @@ pub static FIELDS: &[&[Field]] = &[
 /// One kind of object in one family.
 pub trait Mechanism: Sync {
     fn kind(&self) -> Kind;
+    fn family(&self) -> Family;
     /// Whether this mechanism is the one that `id` names.
     fn takes(&self, id: &Ident) -> bool;
     /// About how many objects a scan will find, if the kernel says so at no cost.
@@ -299,10 +303,25 @@ pub enum Usage {
     Somebody(String),
 }
 
+/// The nouns that have limits, in the order in which they are shown.
+pub const LIMITED: &[&str] = &["shm", "msgq", "sem", "pipe", "sock", signal::NOUN];
+
+/// The limits of the nouns that are wanted.
+pub fn limits(wanted: impl Fn(&str) -> bool) -> Vec<Limit> {
+    let mechanisms = ALL.iter().filter(|mech| wanted(mech.kind().noun()));
+    let mut limits: Vec<Limit> = mechanisms.flat_map(|mech| mech.limits()).collect();
+    // A signal is no object, so no mechanism has those.
+    if wanted(signal::NOUN) {
+        limits.extend(signal::limits());
+    }
+    limits
+}
+
 /// One limit of the kernel, and how much of it is used.
 #[derive(Clone, Debug)]
 pub struct Limit {
-    pub kind: Kind,
+    /// The noun of the command line that it bounds.
+    pub noun: &'static str,
     pub family: Family,
     /// The name in the man pages: SHMMNI, msg_max, RLIMIT_MSGQUEUE.
     pub name: &'static str,
@@ -313,6 +332,30 @@ pub struct Limit {
     pub unit: Unit,
     /// What sets it: a sysctl, a ulimit or a mount option.
     pub setting: &'static str,
+}
+
+impl Limit {
+    /// Percent of it that is used, if both numbers are known; a limit of 0 is used up.
+    pub fn percent(&self) -> Option<f64> {
+        let (used, limit) = (*self.used.known()?, *self.limit.known()?);
+        #[allow(clippy::cast_precision_loss)]
+        let share = if limit == 0 { 100.0 } else { used as f64 * 100.0 / limit as f64 };
+        Some(share)
+    }
+
+    /// A number of its unit.
+    pub fn amount(&self, number: &Seen<u64>) -> Seen<Value> {
+        number.clone().map(|n| if self.unit == Unit::Bytes { Value::Size(n) } else { Value::Count(n) })
+    }
+}
+
+/// The soft limit of this process, setrlimit(2); `Absent` where there is none.
+pub fn soft_limit(resource: Resource) -> Seen<u64> {
+    match getrlimit(resource) {
+        Ok((soft, _)) if soft != libc::RLIM_INFINITY => Seen::Is(soft),
+        Ok(_) => Seen::Absent,
+        Err(errno) => Seen::hidden("getrlimit", errno as i32),
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

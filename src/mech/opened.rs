@@ -1,6 +1,6 @@
 //! What the kinds share that processes have open: who has them, and what their descriptors tell.
 
-use super::{Found, Mechanism, Usage, devshm};
+use super::{Found, Limit, Mechanism, Usage, devshm};
 use crate::error::{Error, Result};
 use crate::model::{Family, Field, Ident, Kind, Needs, Object, ObjectRef, Role, Seen, Value};
 use crate::proc::holders::{Descriptors, Fill, Holders, OpenFile, What};
@@ -132,11 +132,16 @@ pub struct Unnamed {
     pub kind: Kind,
     pub what: What,
     pub object: fn(&OpenFile, &Descriptors, Needs) -> Object,
+    pub limits: fn() -> Vec<Limit>,
 }
 
 impl Mechanism for Unnamed {
     fn kind(&self) -> Kind {
         self.kind
+    }
+
+    fn family(&self) -> Family {
+        Family::Anonymous
     }
 
     fn takes(&self, id: &Ident) -> bool {
@@ -174,5 +179,9 @@ impl Mechanism for Unnamed {
 
     fn usage(&self, object: &Object, holders: &Holders) -> Seen<Usage> {
         usage(holders.descriptors().numbered(self.what, object.number_of_its_own()), holders.descriptors())
+    }
+
+    fn limits(&self) -> Vec<Limit> {
+        (self.limits)()
     }
 }

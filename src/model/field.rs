@@ -22,9 +22,11 @@ impl Needs {
     /// The processes that have the object open, from the descriptors of all processes.
     pub const HOLDERS: Needs = Needs(16);
     /// Everything that can be looked at without a trace.
-    pub const ALL: Needs = Needs(31);
+    pub const ALL: Needs = Needs(31 | 64);
     /// The inside of System V segments, which have to be attached for it and record that.
     pub const ATTACH: Needs = Needs(32);
+    /// The processes that use the object in any way: have it mapped or open, or wait for it.
+    pub const USERS: Needs = Needs(64);
 
     pub fn has(self, other: Needs) -> bool {
         self.0 & other.0 == other.0

@@ -1,6 +1,6 @@
 //! That a process holds a resource, and how sure that is.
 
-use super::{End, LockKind, Resource};
+use super::{End, LockKind, Resource, Seen, Value};
 use std::sync::Arc;
 
 /// One process that holds a resource in one way.
@@ -49,5 +49,31 @@ impl Grade {
             Grade::Strong => "strong",
             Grade::Exact => "exact",
         }
+    }
+}
+
+impl How {
+    /// More than the role says, in words.
+    pub fn detail(self) -> Option<String> {
+        Some(match self {
+            How::Open | How::Owner => return None,
+            How::Mapped { count: 1, .. } => return None,
+            How::Mapped { count, .. } => format!("{count} mappings"),
+            How::Undo { index, amount } if amount > 0 => format!("semaphore {index}: took {amount} with SEM_UNDO"),
+            How::Undo { index, amount } => format!("semaphore {index}: gave {} with SEM_UNDO", -amount),
+            How::LastOperator { index } => format!("semaphore {index}: last to operate"),
+            How::Lock { lock, exclusive: true } => format!("{}, exclusive", lock.word()),
+            How::Lock { lock, exclusive: false } => format!("{}, shared", lock.word()),
+        })
+    }
+}
+
+impl Hold {
+    /// The facts of it, as JSON and `show` list them.
+    pub fn record(&self) -> Vec<(&'static str, Seen<Value>)> {
+        let mut record = self.end.record();
+        record.push(("detail", self.how.detail().map(Value::Phrase).into()));
+        record.push(("grade", Seen::Is(Value::Word(self.grade.word()))));
+        record
     }
 }

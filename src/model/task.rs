@@ -1,6 +1,7 @@
 //! A thread, and what it is blocked on.
 
-use super::{Resource, SignalSet, Text};
+use super::{Resource, Seen, SignalSet, Text, Value};
+use std::fmt;
 use std::time::Duration;
 
 /// A thread of a process. The numbers alone are no identity: the start time tells another process that was
@@ -31,6 +32,21 @@ pub struct Blocked {
     pub namespace: u64,
     /// A signal or a debugger has stopped it (state T or t); the call goes on when it is continued.
     pub stopped: bool,
+}
+
+impl Blocked {
+    /// The facts of it, as JSON and `show` list them.
+    pub fn record(&self) -> Vec<(&'static str, Seen<Value>)> {
+        vec![
+            ("pid", Seen::Is(Value::Pid(self.task.pid))),
+            ("tid", Seen::Is(Value::Pid(self.task.tid))),
+            ("call", Seen::Is(Value::Word(self.call))),
+            ("detail", self.awaits.detail().map(Value::Phrase).into()),
+            ("since", self.since.map(Value::Duration).into()),
+            ("started", Seen::Is(Value::Time(self.task.started))),
+            ("command", Seen::Is(Value::Text(self.task.command.clone()))),
+        ]
+    }
 }
 
 /// The timeout of a blocked call, as it was given.
@@ -107,6 +123,53 @@ impl Awaits {
             | Awaits::Sleep
             | Awaits::Other { .. } => Vec::new(),
         }
+    }
+}
+
+impl Awaits {
+    /// With which arguments it waits, in words.
+    pub fn detail(&self) -> Option<String> {
+        Some(match self {
+            Awaits::Semaphores { ops, .. } => {
+                let ops: Vec<String> = ops.iter().map(SemOp::to_string).collect();
+                ops.join(" ")
+            }
+            Awaits::Receive { mtype: 0, .. } => "any type".to_owned(),
+            Awaits::Receive { mtype, except: true, .. } => format!("any type but {mtype}"),
+            Awaits::Receive { mtype, .. } if *mtype < 0 => format!("types up to {}", mtype.unsigned_abs()),
+            Awaits::Receive { mtype, .. } => format!("type {mtype}"),
+            Awaits::Send { mtype, size, .. } => format!("type {mtype}, {size} bytes"),
+            Awaits::MqSend { size, .. } | Awaits::Write { size, .. } => format!("{size} bytes"),
+            Awaits::Open { write: true, .. } => "to write".to_owned(),
+            Awaits::Open { write: false, .. } => "to read".to_owned(),
+            Awaits::Futex { what, .. } => what.word().to_owned(),
+            Awaits::Lock { lock, exclusive, .. } => {
+                format!("{}, {}", lock.word(), if *exclusive { "exclusive" } else { "shared" })
+            }
+            _ => return None,
+        })
+    }
+}
+
+impl Futex {
+    /// What a person calls it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Futex::Mutex { robust: true, .. } => "robust mutex",
+            Futex::Mutex { robust: false, .. } => "mutex",
+            Futex::Semaphore { .. } => "semaphore",
+            Futex::Rwlock { .. } => "rwlock",
+            Futex::Condition => "condition variable",
+            Futex::Barrier => "barrier",
+            Futex::Unknown => "futex",
+        }
+    }
+}
+
+/// As `sem op` takes it: `0=-1u`.
+impl fmt::Display for SemOp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={:+}{}", self.index, self.amount, if self.undo { "u" } else { "" })
     }
 }
 

@@ -1,7 +1,8 @@
 //! One fact about an object, and what can be said when there is none.
 
-use super::{End, Kind, Text};
+use super::{Blocked, End, Hold, Kind, Text};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A fact as a machine would want it; how it looks is the renderer's business.
 #[derive(Clone, PartialEq, Debug)]
@@ -20,6 +21,8 @@ pub enum Value {
     Mode(u32),
     /// Seconds since the epoch.
     Time(i64),
+    /// How long something lasts.
+    Duration(Duration),
     /// A process id; 0 is a process that cannot be seen from this pid namespace.
     Pid(i32),
     /// A share of a limit, in percent.
@@ -36,6 +39,10 @@ pub enum Value {
     List(Vec<Value>),
     /// A process that has the object open.
     End(Arc<End>),
+    /// A process that holds the object in some way.
+    Hold(Box<Hold>),
+    /// A thread that waits for it.
+    Blocked(Box<Blocked>),
     /// Named facts, such as one semaphore of a set.
     Record(Vec<(&'static str, Seen<Value>)>),
 }

@@ -1,9 +1,11 @@
-//! Who has what open: one pass over the descriptors of all processes, shared by every kind of object.
+//! Who has what open or mapped: one pass over the descriptors of all processes and one over their mappings,
+//! shared by every kind of object.
 //!
 //! What a descriptor is comes from stat(2) through /proc/PID/fd, never from the text of the link, which
 //! a process can choose. Objects are told apart by device and inode; the text is a label.
 
-use super::pass;
+use super::mappings::{self, Mappings};
+use super::pass::{self, Wanted};
 use crate::model::{End, Gap, Needs, Reason, Role, Text};
 use crate::sys::descriptor::Devices;
 use crate::sys::pidfd::PidFd;
@@ -17,24 +19,34 @@ use std::sync::{Arc, OnceLock};
 /// What a look at processes has found, looked up when it is first asked for and then kept.
 #[derive(Default)]
 pub struct Holders {
-    fill: bool,
+    wanted: Wanted,
     descriptors: OnceLock<Descriptors>,
+    mappings: OnceLock<Mappings>,
 }
 
 impl Holders {
-    /// With these needs the fill of pipes is looked up in the same pass: it takes a descriptor of theirs.
+    /// With STAT the fill of pipes is looked up in the same pass: it takes a descriptor of theirs. With USERS
+    /// POSIX objects are told from other files.
     pub fn new(needs: Needs) -> Holders {
-        Holders { fill: needs.has(Needs::STAT), descriptors: OnceLock::new() }
+        let wanted = Wanted { fill: needs.has(Needs::STAT), files: needs.has(Needs::USERS) };
+        Holders { wanted, ..Holders::default() }
     }
 
     /// Everything that processes have open and that is a kind of object.
     pub fn descriptors(&self) -> &Descriptors {
-        self.descriptors.get_or_init(|| pass::run(self.fill))
+        self.descriptors.get_or_init(|| pass::run(self.wanted))
+    }
+
+    /// Everything that processes have mapped and share.
+    pub fn mappings(&self) -> &Mappings {
+        self.mappings.get_or_init(mappings::all)
     }
 
     /// What could not be seen, if somebody looked.
-    pub fn gaps(&self) -> &[Gap] {
-        self.descriptors.get().map_or(&[], |descriptors| &descriptors.gaps)
+    pub fn gaps(&self) -> Vec<Gap> {
+        let open = self.descriptors.get().map_or(&[][..], |descriptors| &descriptors.gaps);
+        let mapped = self.mappings.get().map_or(&[][..], |mappings| &mappings.gaps);
+        [open, mapped].concat()
     }
 }
 
@@ -46,10 +58,16 @@ pub enum What {
     Socket,
     Memfd,
     Eventfd,
+    /// A regular file of a tmpfs, as POSIX shared memory and named semaphores are in /dev/shm. Its label tells
+    /// in which.
+    Shared,
+    /// A POSIX message queue.
+    Queue,
 }
 
 impl What {
-    pub const ALL: &[What] = &[What::Fifo, What::Pipe, What::Socket, What::Memfd, What::Eventfd];
+    pub const ALL: &[What] =
+        &[What::Fifo, What::Pipe, What::Socket, What::Memfd, What::Eventfd, What::Shared, What::Queue];
 }
 
 /// An inode by its device and number; of an eventfd the number that the kernel gives it, because all of
@@ -72,7 +90,7 @@ pub struct OpenFile {
     pub what: What,
     pub id: FileId,
     pub stat: FileStat,
-    /// The text of a link to it: the path of a FIFO, the name of a memory file.
+    /// The text of a link to it: the path of a FIFO or file, the name of a memory file or queue.
     pub label: Text,
     /// Of an eventfd, what its fdinfo says.
     pub counter: Option<Counter>,
@@ -190,10 +208,10 @@ impl Descriptors {
         self.files.index.get(&(what, id)).map(|at| &self.files.list[*at])
     }
 
-    /// The file of this number. One file system holds all of a kind, but for FIFOs.
+    /// The file of this number, of a kind that lies in one file system.
     pub fn numbered(&self, what: What, ino: u64) -> Option<&OpenFile> {
         let dev = match what {
-            What::Fifo => None,
+            What::Fifo | What::Shared | What::Queue => None,
             What::Pipe => self.devices.pipe,
             What::Socket => self.devices.socket,
             What::Memfd => self.devices.memory,
@@ -206,6 +224,7 @@ impl Descriptors {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::fd::AsRawFd as _;
 
     #[test]
     fn our_own_pipe_is_found_with_both_ends() {
@@ -218,5 +237,60 @@ mod tests {
         assert_eq!(roles, [Role::Read, Role::Write]);
         assert!(file.ends.iter().all(|end| u32::try_from(end.pid) == Ok(std::process::id())));
         drop((read, write));
+    }
+
+    #[test]
+    fn an_open_file_of_a_tmpfs_is_found_if_it_is_asked_for() {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let made = tempfile::NamedTempFile::new_in("/dev/shm").unwrap();
+        let file = std::fs::OpenOptions::new().write(true).open(made.path()).unwrap();
+        let path = std::fs::OpenOptions::new().read(true).custom_flags(libc::O_PATH).open(made.path()).unwrap();
+        let id = FileId::of(&fstat(&file).unwrap());
+        let holders = Holders::new(Needs::USERS);
+        let found = holders.descriptors().get(What::Shared, id).unwrap();
+        // Other tests start processes, which have it open too until they execute their program.
+        let me = nix::unistd::getpid().as_raw();
+        let ours = found.ends.iter().filter(|end| end.pid == me);
+        let mut ends: Vec<_> = ours.map(|end| (end.fd, end.role)).collect();
+        ends.sort();
+        let mut wanted = [(Some(file.as_raw_fd()), Role::Write), (Some(made.as_file().as_raw_fd()), Role::Both)];
+        wanted.sort();
+        assert_eq!(ends, wanted);
+        assert_eq!(found.label.raw(), made.path().as_os_str().as_encoded_bytes());
+        let without = Holders::new(Needs::HOLDERS);
+        assert!(without.descriptors().get(What::Shared, id).is_none());
+        drop(path);
+    }
+
+    #[test]
+    fn an_open_queue_is_found() {
+        use crate::mech::msgq::posix::PosixMsgq;
+        use crate::mech::{Access, Mechanism as _, Spec, What as Shape};
+        use crate::model::Ident;
+        let name = format!("/ipcx-holders-{}", std::process::id());
+        let id = Ident::Name(Text::from(name.as_str()));
+        let what = Shape::Channel { max_bytes: None, max_messages: Some(1), message_size: Some(8) };
+        if PosixMsgq.create(Some(&id), &Spec { mode: None, exist_ok: false, what }).is_err() {
+            // A kernel without them.
+            return;
+        }
+        let open = PosixMsgq.open(&id, Access::Read);
+        let object = PosixMsgq.find(&id, Needs::SCAN, &Holders::default()).unwrap();
+        PosixMsgq.remove(&object).unwrap();
+        let holders = Holders::new(Needs::USERS);
+        let label = Text::from(format!("{name} (deleted)").as_str());
+        let found: Vec<&OpenFile> = holders.descriptors().of(What::Queue).filter(|file| file.label == label).collect();
+        assert_eq!(found.len(), 1);
+        assert!(found[0].ends.iter().all(|end| end.role == Role::Read));
+        drop(open);
+    }
+
+    #[test]
+    fn what_mappings_could_not_be_seen_is_said_if_they_were_looked_at() {
+        let holders = Holders::new(Needs::USERS);
+        assert_eq!(holders.gaps(), []);
+        assert_eq!(holders.mappings().gaps, holders.gaps());
+        let open = holders.descriptors().gaps.len();
+        assert_eq!(holders.gaps().len(), open + holders.mappings().gaps.len());
     }
 }

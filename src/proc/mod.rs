@@ -3,6 +3,9 @@
 pub mod find;
 pub mod holders;
 pub mod io;
+mod mapped;
+pub mod mappings;
+mod maps;
 pub mod mounts;
 pub mod namespace;
 pub mod opening;

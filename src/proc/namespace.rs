@@ -1,15 +1,41 @@
-//! Which IPC namespace a process is in, namespaces(7).
+//! Which IPC namespace a process is in, by the inode of its file in /proc (namespaces(7)).
 
-use nix::sys::stat::stat;
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::sys::stat::fstatat;
+use std::os::fd::AsFd;
 
-/// The inode of the namespace of a process: the same number is the same namespace.
-///
-/// Needs PTRACE_MODE_READ (ptrace(2)): EACCES for processes of others, ENOENT or ESRCH when it is gone.
+/// That of a process. EACCES without the right to look into it (PTRACE_MODE_READ, ptrace(2)), ENOENT when it
+/// has ended.
 pub fn ipc(pid: i32) -> nix::Result<u64> {
-    stat(format!("/proc/{pid}/ns/ipc").as_str()).map(|stat| stat.st_ino)
+    inode(AT_FDCWD, &format!("/proc/{pid}/ns/ipc"))
 }
 
-/// That of the calling thread; 0 where /proc does not tell.
-pub fn own() -> u64 {
-    stat("/proc/thread-self/ns/ipc").map_or(0, |stat| stat.st_ino)
+/// That of the thread that asks: one thread of a process may have entered another.
+pub fn ours() -> nix::Result<u64> {
+    inode(AT_FDCWD, "/proc/thread-self/ns/ipc")
+}
+
+/// That of the process whose directory in /proc is open.
+pub(super) fn of(directory: impl AsFd) -> nix::Result<u64> {
+    inode(directory, "ns/ipc")
+}
+
+fn inode(directory: impl AsFd, path: &str) -> nix::Result<u64> {
+    fstatat(directory, path, AtFlags::empty()).map(|stat| stat.st_ino)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proc::processes::directory;
+    use nix::errno::Errno;
+
+    #[test]
+    fn it_is_the_number_that_the_link_shows() {
+        let me = nix::unistd::getpid().as_raw();
+        let shown = std::fs::read_link("/proc/self/ns/ipc").unwrap();
+        assert_eq!(shown.to_str(), Some(format!("ipc:[{}]", ipc(me).unwrap()).as_str()));
+        assert_eq!((ours(), of(directory(me).unwrap())), (ipc(me), ipc(me)));
+        assert_eq!(ipc(i32::MAX), Err(Errno::ENOENT));
+    }
 }

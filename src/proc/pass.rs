@@ -1,6 +1,6 @@
 //! The pass over the descriptors of all processes.
 
-use super::holders::{Counter, Descriptors, FileId, Files, Fill, OpenFile, What, borrow};
+use super::holders::{Counter, Descriptors, FileId, Files, Fill, Mix, OpenFile, What, borrow};
 use super::processes::{Clock, number, pids, share};
 use crate::model::{End, Gap, Reason, Role, Text};
 use crate::sys::descriptor::Devices;
@@ -9,14 +9,26 @@ use crate::sys::pipe;
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, FcntlArg, OFlag, fcntl, openat, readlinkat};
-use nix::sys::stat::{FileStat, Mode, SFlag, fstatat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
+use nix::sys::statfs::{FsType, TMPFS_MAGIC, fstatfs};
+use std::collections::HashMap;
 use std::ffi::CStr;
+use std::hash::BuildHasherDefault;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt as _;
 use std::sync::Arc;
 
-/// Looks at what every process has open; with `fill` also at how full the pipes are.
-pub(super) fn run(fill: bool) -> Descriptors {
+/// What is looked at beyond what every descriptor tells by itself.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Wanted {
+    /// How full pipes are.
+    pub(super) fill: bool,
+    /// Which regular files are POSIX objects.
+    pub(super) files: bool,
+}
+
+/// Looks at what every process has open.
+pub(super) fn run(wanted: Wanted) -> Descriptors {
     let mut pids = match pids() {
         Ok(pids) => pids,
         Err(errno) => {
@@ -27,7 +39,7 @@ pub(super) fn run(fill: bool) -> Descriptors {
         }
     };
     let (devices, clock) = (Devices::learn(), Clock::now());
-    let start = || Part { devices, clock, fill, files: Files::default(), hidden: 0 };
+    let start = || Part { devices, clock, wanted, systems: HashMap::default(), files: Files::default(), hidden: 0 };
     let mut whole = start();
     // We come first: what the threads borrow from others is none of ours.
     if let Some(own) = own_pid() {
@@ -49,7 +61,9 @@ fn own_pid() -> Option<i32> {
 struct Part {
     devices: Devices,
     clock: Clock,
-    fill: bool,
+    wanted: Wanted,
+    /// What the regular files of a device are, of those that were met.
+    systems: HashMap<u64, Option<What>, BuildHasherDefault<Mix>>,
     files: Files,
     /// Processes whose descriptors we may not see.
     hidden: usize,
@@ -119,12 +133,13 @@ impl Part {
                 counter = Some(known);
                 What::Eventfd
             }
+            SFlag::S_IFREG if self.wanted.files => self.of_system(id.dev, directory, name)?,
             _ => return None,
         };
         let is_pipe = matches!(what, What::Pipe | What::Fifo);
-        let borrowed = (is_pipe && self.fill).then(|| process.borrow(fd, id));
+        let borrowed = (is_pipe && self.wanted.fill).then(|| process.borrow(fd, id));
         let role = match &borrowed {
-            _ if !is_pipe => Role::Both,
+            _ if matches!(what, What::Socket | What::Memfd | What::Eventfd) => Role::Both,
             // Faster than another look at the link.
             Some(Ok(ours)) => role_of_flags(OFlag::from_bits_retain(fcntl(ours, FcntlArg::F_GETFL).ok()?))?,
             _ => role(&fstatat(directory, name, AtFlags::AT_SYMLINK_NOFOLLOW).ok()?)?,
@@ -135,7 +150,7 @@ impl Part {
         let (command, started) = process.who.clone()?;
         let end = End { pid: process.pid, started, command, fd: Some(fd), role };
         let file = self.files.entry(what, id, || {
-            if what == What::Fifo {
+            if matches!(what, What::Fifo | What::Shared | What::Queue) {
                 label = link(directory, name);
             }
             let label = label.unwrap_or_else(|| Text::from(""));
@@ -149,6 +164,27 @@ impl Part {
             file.fill = Some(filled.map_err(|errno| Reason { call: "pidfd_getfd", errno: errno as i32 }));
         }
         Some(())
+    }
+
+    /// What a regular file is by the file system that it lies in, which is asked once for each.
+    fn of_system(&mut self, dev: u64, directory: &OwnedFd, name: &CStr) -> Option<What> {
+        if let Some(known) = self.systems.get(&dev) {
+            return *known;
+        }
+        /// include/uapi/linux/magic.h has none for it: MQUEUE_MAGIC in ipc/mqueue.c.
+        const MQUEUE: FsType = FsType(0x1980_0202);
+        // O_PATH opens nothing. What the number leads to now may lie elsewhere, and says nothing of this device.
+        let file = openat(directory, name, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
+        if fstat(&file).ok()?.st_dev != dev {
+            return None;
+        }
+        let what = match fstatfs(&file).ok()?.filesystem_type() {
+            TMPFS_MAGIC => Some(What::Shared),
+            MQUEUE => Some(What::Queue),
+            _ => None,
+        };
+        self.systems.insert(dev, what);
+        what
     }
 
     fn merge(&mut self, other: Part) {

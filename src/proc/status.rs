@@ -28,6 +28,11 @@ pub fn read(pid: i32) -> nix::Result<Status> {
     read_file(&format!("/proc/{pid}/status"))
 }
 
+/// The same of ourselves, whatever PID namespace /proc is mounted for.
+pub fn own() -> nix::Result<Status> {
+    read_file("/proc/self/status")
+}
+
 /// The same of one of its threads.
 pub fn read_thread(pid: i32, tid: i32) -> nix::Result<Status> {
     read_file(&format!("/proc/{pid}/task/{tid}/status"))

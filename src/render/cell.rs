@@ -1,10 +1,11 @@
 //! One value as text. "0", "there is none" and "may not be seen" look different: `0`, `-`, `?`.
 
-use crate::model::{Seen, Value};
+use crate::model::{End, Seen, Value};
 use clap::ValueEnum;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 /// How times look.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -55,6 +56,7 @@ impl Style {
             Value::Count(n) => into.push_str(digits.format(*n)),
             Value::Int(n) => into.push_str(digits.format(*n)),
             Value::Pid(pid) => into.push_str(digits.format(*pid)),
+            Value::Duration(time) => duration(into, *time),
             Value::Size(n) if self.bytes || *n < 1024 => into.push_str(digits.format(*n)),
             Value::Size(n) => size(into, *n),
             Value::Ref(kind, id) => {
@@ -79,13 +81,10 @@ impl Style {
                     into.push('-');
                 }
             }
-            // As lsfd(1) has it: 4711,cat,0r.
-            Value::End(end) => {
-                let _ = write!(into, "{},{},", end.pid, end.command.escaped());
-                match end.fd {
-                    Some(fd) => drop(write!(into, "{fd}{}", end.role.letter())),
-                    None => into.push_str(end.role.word()),
-                }
+            Value::End(end) => self::end(into, end),
+            Value::Hold(hold) => self::end(into, &hold.end),
+            Value::Blocked(blocked) => {
+                let _ = write!(into, "{},{},{}", blocked.task.pid, blocked.task.command.escaped(), blocked.call);
             }
             Value::Record(record) => {
                 for (at, (key, value)) in record.iter().enumerate() {
@@ -110,6 +109,25 @@ impl Style {
                 Err(_) => into.push_str(itoa::Buffer::new().format(at)),
             },
         }
+    }
+}
+
+/// As lsfd(1) has it: 4711,cat,0r.
+fn end(into: &mut String, end: &End) {
+    let _ = write!(into, "{},{},", end.pid, end.command.escaped());
+    match end.fd {
+        Some(fd) => drop(write!(into, "{fd}{}", end.role.letter())),
+        None => into.push_str(end.role.word()),
+    }
+}
+
+/// `250ms`, `4.2s`, then the largest unit as of relative times.
+pub fn duration(into: &mut String, time: Duration) {
+    let tenths = time.as_millis() / 100;
+    match time.as_millis() {
+        ms @ 0..=999 => drop(write!(into, "{ms}ms")),
+        1000..=59_999 => drop(write!(into, "{}.{}s", tenths / 10, tenths % 10)),
+        _ => relative(into, i64::try_from(time.as_secs()).unwrap_or(i64::MAX)),
     }
 }
 
@@ -164,6 +182,7 @@ fn relative(into: &mut String, ago: i64) {
 pub fn raw_cell(into: &mut String, value: &Seen<Value>, times: TimeFormat, now: i64) {
     match value {
         Seen::Is(Value::Percent(percent)) => drop(write!(into, "{percent:.2}")),
+        Seen::Is(Value::Duration(time)) => drop(write!(into, "{:.3}", time.as_secs_f64())),
         value => Style { bytes: true, times, now }.write(into, value),
     }
 }
@@ -202,6 +221,13 @@ mod tests {
         assert_eq!(shown(Value::Time(1_000_000 - 3599)), "59m");
         assert_eq!(shown(Value::Time(1_000_000 - 86_400 * 3)), "3d");
         assert_eq!(shown(Value::Time(1_000_120)), "+2m");
+    }
+
+    #[test]
+    fn a_duration_is_as_exact_as_it_is_short() {
+        let lasts = |millis| shown(Value::Duration(Duration::from_millis(millis)));
+        assert_eq!([lasts(0), lasts(999), lasts(1000), lasts(59_960)], ["0ms", "999ms", "1.0s", "59.9s"]);
+        assert_eq!([lasts(60_000), lasts(3 * 3_600_000)], ["1m", "3h"]);
     }
 
     #[test]

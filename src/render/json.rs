@@ -193,7 +193,11 @@ fn known(into: &mut Vec<u8>, value: &Value) {
             }
             into.push(b']');
         }
+        // Seconds, to the millisecond.
+        Value::Duration(time) => drop(write!(into, "{}.{:03}", time.as_secs(), time.subsec_millis())),
         Value::End(end) => facts_object(into, &end.record()),
+        Value::Hold(hold) => facts_object(into, &hold.record()),
+        Value::Blocked(blocked) => facts_object(into, &blocked.record()),
         Value::Record(facts) => facts_object(into, facts),
     }
 }

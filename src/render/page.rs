@@ -51,6 +51,8 @@ fn records(out: &mut impl Write, list: Vec<Value>, style: &Style, layout: Layout
         .map(|value| match value {
             Value::Record(record) => record,
             Value::End(end) => end.record(),
+            Value::Hold(hold) => hold.record(),
+            Value::Blocked(blocked) => blocked.record(),
             other => vec![("value", Seen::Is(other))],
         })
         .collect();

@@ -5,6 +5,7 @@
 use nix::errno::Errno;
 use nix::sys::stat::fstat;
 use std::os::fd::{FromRawFd as _, OwnedFd};
+use std::sync::LazyLock;
 
 /// The device numbers of the kernel's own file systems; `None` where this kernel lacks one.
 #[derive(Clone, Copy, Default, Debug)]
@@ -30,6 +31,26 @@ impl Devices {
             anonymous: unsafe { made(libc::eventfd(0, libc::EFD_CLOEXEC)) },
         }
     }
+}
+
+/// Where memory of huge pages lies, System V segments among it: the device for each size of page, which is
+/// given in bytes. None on a kernel without them.
+pub fn huge_memory() -> &'static [(u64, u64)] {
+    static KNOWN: LazyLock<Vec<(u64, u64)>> = LazyLock::new(|| {
+        let names = std::fs::read_dir("/sys/kernel/mm/hugepages").into_iter().flatten().flatten();
+        // A directory for each size: hugepages-2048kB.
+        let sizes = names.filter_map(|entry| {
+            let kilobytes = entry.file_name().to_str()?.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse().ok()?;
+            u64::checked_mul(kilobytes, 1024)
+        });
+        let device = |size: u64| {
+            let flags = libc::MFD_CLOEXEC | libc::MFD_HUGETLB | (size.checked_ilog2()? << libc::MFD_HUGE_SHIFT);
+            // SAFETY: it takes a string that ends with NUL and a number, and gives a new descriptor.
+            unsafe { made(libc::memfd_create(c"ipcx".as_ptr(), flags)) }
+        };
+        sizes.filter_map(|size| Some((device(size)?, size))).collect()
+    });
+    &KNOWN
 }
 
 /// The device of a descriptor that a call has just given.

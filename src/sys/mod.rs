@@ -12,6 +12,7 @@ pub mod lease;
 pub mod netlink;
 pub mod pidfd;
 pub mod pipe;
+pub mod procmap;
 pub mod run;
 pub mod signal;
 pub mod stdio;

@@ -210,7 +210,7 @@ fn an_empty_environment_changes_no_output() {
         "ls --raw -o ref,user,mode",
         "ls -o ref,user,mode",
         "show msgq/0 --time-format unix",
-        "limits",
+        "limits sem",
         "msgq peek 0",
         "man",
         "--help",

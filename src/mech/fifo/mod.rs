@@ -90,6 +90,10 @@ impl Mechanism for Fifo {
         Kind::Fifo
     }
 
+    fn family(&self) -> Family {
+        Family::File
+    }
+
     fn takes(&self, id: &Ident) -> bool {
         matches!(id, Ident::Path(_))
     }

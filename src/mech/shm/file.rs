@@ -22,6 +22,10 @@ impl Mechanism for FileShm {
         Kind::Shm
     }
 
+    fn family(&self) -> Family {
+        Family::File
+    }
+
     fn takes(&self, id: &Ident) -> bool {
         matches!(id, Ident::Path(_))
     }

@@ -21,6 +21,10 @@ impl Mechanism for PosixShm {
         Kind::Shm
     }
 
+    fn family(&self) -> Family {
+        Family::Posix
+    }
+
     fn takes(&self, id: &Ident) -> bool {
         matches!(id, Ident::Name(_))
     }

@@ -82,6 +82,10 @@ impl Mechanism for SysvShm {
         Kind::Shm
     }
 
+    fn family(&self) -> Family {
+        Family::Sysv
+    }
+
     fn takes(&self, id: &Ident) -> bool {
         sysv::takes(id)
     }
@@ -228,7 +232,7 @@ impl Mechanism for SysvShm {
             Err(errno) => Seen::hidden("shmctl", errno as i32),
         };
         let limit = |name, help, setting, unit, used| Limit {
-            kind: Kind::Shm,
+            noun: Kind::Shm.noun(),
             family: Family::Sysv,
             name,
             help,

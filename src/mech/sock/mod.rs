@@ -6,6 +6,7 @@ mod connect;
 mod described;
 mod diag;
 pub(super) mod fields;
+mod limits;
 mod message;
 mod name;
 mod object;

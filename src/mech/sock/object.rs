@@ -5,7 +5,7 @@ use super::diag::{self, Record, State};
 use super::name::{LONGEST_NAME, Name};
 use crate::error::{Error, Result};
 use crate::exit::Status;
-use crate::mech::{Found, Mechanism, Usage, devshm, opened, sysv};
+use crate::mech::{Found, Limit, Mechanism, Usage, devshm, opened, sysv};
 use crate::model::{Facts, Family, Fingerprint, Gap, Ident, Kind, Needs, Object, ObjectRef, Reason, Seen, Text, Value};
 use crate::proc::holders::{Holders, What};
 use crate::sys::file;
@@ -213,6 +213,10 @@ impl Mechanism for UnixSock {
         Kind::Sock
     }
 
+    fn family(&self) -> Family {
+        Family::Unix
+    }
+
     fn estimate(&self) -> u64 {
         diag::count()
     }
@@ -276,6 +280,10 @@ impl Mechanism for UnixSock {
             Ident::Path(_) => Ok(()),
             _ => Err(opened::nameless(&object.reference)),
         }
+    }
+
+    fn limits(&self) -> Vec<Limit> {
+        super::limits::limits()
     }
 
     fn remove(&self, object: &Object) -> Result<Option<String>> {

@@ -1,7 +1,9 @@
-use crate::kit::Env;
 use crate::kit::look::named;
+use crate::kit::{Env, Running, until};
+use crate::skip;
 use serde_json::{Value, json};
 use std::fs;
+use std::os::unix::process::CommandExt as _;
 
 fn limits(env: &Env) -> Value {
     env.json(["limits", "--json"])["objects"].clone()
@@ -41,6 +43,9 @@ fn the_limits_are_those_of_the_kernel() {
         ("SEMOPM", 30, "kernel.sem"),
         ("SEMMNI", 40, "kernel.sem"),
         ("SEMVMX", 32767, ""),
+        ("pipe-max-size", sysctl("fs.pipe-max-size")[0], "fs.pipe-max-size"),
+        ("max_dgram_qlen", sysctl("net.unix.max_dgram_qlen")[0], "net.unix.max_dgram_qlen"),
+        ("somaxconn", sysctl("net.core.somaxconn")[0], "net.core.somaxconn"),
     ] {
         let row = named(&limits, name);
         assert_eq!(row["limit"], limit, "{row:#}");
@@ -51,9 +56,12 @@ fn the_limits_are_those_of_the_kernel() {
 #[test]
 fn a_document_of_limits_has_numbers_and_says_what_sets_them() {
     let env = Env::new();
-    let document = env.json(["limits", "--json"]);
+    // How many pages the pipes of this user have changes while other tests run, and may not be seen from here.
+    const FIXED: [&str; 4] = ["shm", "msgq", "sem", "sock"];
+    let all = env.json(["limits", "--json"]);
+    let document = env.json(["limits", "--json"].iter().chain(&FIXED));
     assert_eq!((&document["version"], &document["gaps"]), (&json!(1), &json!([])));
-    for row in document["objects"].as_array().unwrap() {
+    for row in all["objects"].as_array().unwrap() {
         assert!(row["used"].is_u64() || row["used"].is_null(), "{row:#}");
         assert!(row["limit"].is_u64() || row["limit"].is_null(), "{row:#}");
         assert!(row["percent"].is_number() || row["percent"].is_null(), "{row:#}");
@@ -61,7 +69,7 @@ fn a_document_of_limits_has_numbers_and_says_what_sets_them() {
             assert!(row[key].as_str().is_some_and(|text| !text.is_empty()), "{key} of {row:#}");
         }
     }
-    let lines = env.out(["limits", "--jsonl"]);
+    let lines = env.out(["limits", "--jsonl"].iter().chain(&FIXED));
     let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(json!(lines), document["objects"]);
 }
@@ -131,18 +139,20 @@ fn a_warning_names_what_is_above_and_is_status_1() {
     for _ in 0..3 {
         env.out(["msgq", "create"]);
     }
-    let output = env.ipcx(["limits", "--warn", "70"]).assert().code(1).get_output().clone();
+    // Those of the whole machine are what they are.
+    let lasting = |args: &[&str]| env.ipcx(["limits", "shm", "msgq", "sem"].iter().chain(args));
+    let output = lasting(&["--warn", "70"]).assert().code(1).get_output().clone();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(said.lines().count(), 1, "{said}");
     for part in ["MSGMNI", "75", "kernel.msgmni", "3", "4"] {
         assert!(said.contains(part), "{part} is not in {said}");
     }
     assert!(String::from_utf8(output.stdout).unwrap().contains("MSGMNI"), "the table is printed all the same");
-    env.ipcx(["limits", "--warn", "80"]).assert().success().stderr("");
-    env.ipcx(["limits", "--warn", "75"]).assert().success().stderr("");
-    env.ipcx(["limits", "--warn", "70%"]).assert().code(1);
+    lasting(&["--warn", "80"]).assert().success().stderr("");
+    lasting(&["--warn", "75"]).assert().success().stderr("");
+    lasting(&["--warn", "70%"]).assert().code(1);
     env.ipcx(["limits", "sem", "--warn", "70"]).assert().success();
-    env.ipcx(["limits", "--warn", "70", "--quiet"]).assert().code(1);
+    lasting(&["--warn", "70", "--quiet"]).assert().code(1);
     for bad in ["-1", "101", "many", "", "nan", "inf"] {
         env.ipcx(["limits", &format!("--warn={bad}")]).assert().code(2);
     }
@@ -164,7 +174,7 @@ fn a_limit_of_nothing_is_used_up_and_divides_nothing() {
 #[test]
 fn the_limits_of_one_kind_are_its_own() {
     let env = Env::new();
-    for kind in ["shm", "msgq", "sem"] {
+    for kind in ["shm", "msgq", "sem", "pipe", "sock", "signal"] {
         let document = env.json(["limits", kind, "--json"]);
         let rows = document["objects"].as_array().unwrap();
         assert!(!rows.is_empty() && rows.iter().all(|row| row["kind"] == kind), "{document:#}");
@@ -215,4 +225,66 @@ fn a_limit_that_cannot_be_read_is_unknown_and_no_warning_passes_over_it() {
     let said = env.ipcx(["limits", "msgq", "--warn", "50"]).output().unwrap().stderr;
     let said = String::from_utf8(said).unwrap();
     assert!(said.contains("MSGMNI"), "a check that could not check says so: {said}");
+}
+
+/// A user that no other test is.
+const OTHER: u32 = 54_321;
+
+#[test]
+fn the_pages_of_pipes_are_those_that_the_user_made() {
+    let env = Env::new();
+    if !env.has_users() {
+        skip!("only root can be a user whom no other test is");
+    }
+    let as_other = |mut command: std::process::Command| {
+        command.uid(OTHER).gid(OTHER);
+        command
+    };
+    let used = || {
+        let output = as_other(env.command(["limits", "pipe", "--json"])).output().unwrap();
+        let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let (soft, hard) = ("pipe-user-pages-soft", "pipe-user-pages-hard");
+        let (soft, hard) = (named(&document["objects"], soft), named(&document["objects"], hard));
+        assert_eq!(soft["limit"], sysctl("fs.pipe-user-pages-soft")[0]);
+        assert_eq!(hard["limit"].as_u64().unwrap_or(0), sysctl("fs.pipe-user-pages-hard")[0], "0 is no limit");
+        assert_eq!(soft["used"], hard["used"]);
+        soft["used"].clone()
+    };
+    let pipeline = || {
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", "cat | cat"]);
+        Running::start(as_other(command))
+    };
+    let before = used();
+    if before.is_null() {
+        skip!("pipes may not be looked into here");
+    }
+    assert_eq!(before, 0);
+    // A new pipe has 16 pages.
+    let (first, second) = (pipeline(), pipeline());
+    until("two pipes", || used() == 32);
+    first.end();
+    until("one pipe", || used() == 16);
+    second.end();
+    assert_eq!(used(), 0);
+}
+
+#[test]
+fn queued_signals_are_those_of_the_kernel() {
+    let env = Env::new();
+    let row = named(&limits(&env), "RLIMIT_SIGPENDING").clone();
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let queue = status.lines().find_map(|line| line.strip_prefix("SigQ:")).unwrap();
+    let limit = queue.trim().split_once('/').unwrap().1;
+    assert_eq!(row["limit"].to_string(), limit);
+    assert!(row["used"].is_u64() && row["kind"] == "signal", "{row:#}");
+    // A trap that leaves signals blocked keeps them in the queue.
+    let mut blocked = env.start(["signal", "block", "RTMIN+3", "--", "sleep", "1000"]);
+    blocked.wait_blocked("nanosleep");
+    let pid = blocked.pid.to_string();
+    for _ in 0..100 {
+        env.out(["signal", "send", "RTMIN+3", &pid, "--value", "1"]);
+    }
+    let used = named(&limits(&env), "RLIMIT_SIGPENDING")["used"].as_u64().unwrap();
+    assert!(used >= 100, "{used}");
 }

@@ -1,6 +1,7 @@
 //! A file for each command, named as in `src/cmd`.
 
 mod completions;
+mod explain;
 mod fifo;
 mod ftok;
 mod limits;

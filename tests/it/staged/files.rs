@@ -8,7 +8,8 @@ fn fifo(stage: &Stage) -> Option<String> {
 }
 
 fn listening(stage: &Stage, kind: &str) -> Option<String> {
-    stage.start(&["sock", "listen", "./s", "--type", kind]);
+    let verb = if kind == "dgram" { "recv" } else { "listen" };
+    stage.start(&["sock", verb, "./s", "--type", kind]);
     stage.running.borrow_mut().last_mut().unwrap().said();
     Some("sock/./s".to_owned())
 }

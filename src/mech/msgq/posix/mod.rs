@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::exit::Status;
 use crate::mech::{
     Access, Change, Created, Found, Limit, Mechanism, Opened, Spec, Unit, Usage, What, devshm, processes, recorded,
-    replaced, unsupported,
+    replaced, soft_limit, unsupported,
 };
 use crate::model::{
     Family, Fingerprint, Gap, Ident, Kind, Needs, Object, ObjectRef, Reason, Recorded, Seen, Text, Value,
@@ -20,6 +20,7 @@ use directory::directory;
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
+use nix::sys::resource::Resource;
 use nix::sys::stat::{FchmodatFlags, FileStat, Mode, fchmodat, fstat, fstatat};
 use queue::Queue;
 use std::ffi::{CStr, CString};
@@ -167,6 +168,10 @@ fn look(directory: &OwnedFd, file: &CStr) -> nix::Result<Object> {
 impl Mechanism for PosixMsgq {
     fn kind(&self) -> Kind {
         Kind::Msgq
+    }
+
+    fn family(&self) -> Family {
+        Family::Posix
     }
 
     fn takes(&self, id: &Ident) -> bool {
@@ -355,7 +360,7 @@ impl Mechanism for PosixMsgq {
 
     fn limits(&self) -> Vec<Limit> {
         let limit = |name, help, unit, limit, used, setting| Limit {
-            kind: Kind::Msgq,
+            noun: Kind::Msgq.noun(),
             family: Family::Posix,
             name,
             help,
@@ -373,10 +378,7 @@ impl Mechanism for PosixMsgq {
             let (messages, size) = (queue.number("max_messages")?, queue.number("message_size")?);
             Some(messages.saturating_mul(size.saturating_add(MESSAGE_OVERHEAD)))
         });
-        let rlimit = match nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_MSGQUEUE) {
-            Ok((soft, _)) if soft != libc::RLIM_INFINITY => Seen::Is(soft),
-            _ => Seen::Absent,
-        };
+        let rlimit = soft_limit(Resource::RLIMIT_MSGQUEUE);
         vec![
             limit(
                 "queues_max",

@@ -66,6 +66,10 @@ impl Mechanism for SysvMsgq {
         Kind::Msgq
     }
 
+    fn family(&self) -> Family {
+        Family::Sysv
+    }
+
     fn takes(&self, id: &Ident) -> bool {
         sysv::takes(id)
     }
@@ -178,7 +182,7 @@ impl Mechanism for SysvMsgq {
             Err(errno) => Seen::hidden("msgctl", errno as i32),
         };
         let limit = |name, help, setting, unit, used| Limit {
-            kind: Kind::Msgq,
+            noun: Kind::Msgq.noun(),
             family: Family::Sysv,
             name,
             help,

@@ -181,6 +181,10 @@ impl Mechanism for PosixSem {
         Kind::Sem
     }
 
+    fn family(&self) -> Family {
+        Family::Posix
+    }
+
     fn takes(&self, id: &Ident) -> bool {
         matches!(id, Ident::Name(_))
     }

@@ -69,6 +69,10 @@ impl Mechanism for SysvSem {
         Kind::Sem
     }
 
+    fn family(&self) -> Family {
+        Family::Sysv
+    }
+
     fn takes(&self, id: &Ident) -> bool {
         sysv::takes(id)
     }
@@ -198,7 +202,7 @@ impl Mechanism for SysvSem {
             Err(errno) => Seen::hidden("semctl", errno as i32),
         };
         let limit = |name, help, at: usize, unit, used, setting| Limit {
-            kind: Kind::Sem,
+            noun: Kind::Sem.noun(),
             family: Family::Sysv,
             name,
             help,

@@ -1,0 +1,276 @@
+//! What one process has mapped and shares, and what that is.
+
+use super::mappings::{Mapping, Scan};
+use super::maps::Reader;
+use super::namespace;
+use super::processes::directory;
+use crate::model::{End, Memory, Role, Text};
+use crate::sys::descriptor::huge_memory;
+use crate::sys::procmap::{Vma, same_memory};
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, openat};
+use nix::sys::stat::{Mode, fstatat, major};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// A mapping with what tells segments of the same identifier apart.
+pub(super) struct Found {
+    pub(super) mapping: Mapping,
+    /// Up to which byte of it the process has mapped.
+    pub(super) reach: u64,
+    /// The size of its pages.
+    pub(super) page: u64,
+}
+
+/// The mappings of one process that are of the same file.
+struct Group {
+    first: Vma,
+    key: Option<i32>,
+    count: u32,
+    write: bool,
+    reach: u64,
+    page: u64,
+    name: Text,
+}
+
+impl Group {
+    fn file(&self) -> (Option<i32>, u64, u64) {
+        (self.key, self.first.dev, self.first.ino)
+    }
+
+    fn join(&mut self, other: &Group) {
+        self.count = self.count.saturating_add(other.count);
+        self.write |= other.write;
+        self.reach = self.reach.max(other.reach);
+    }
+}
+
+/// What one thread has seen.
+pub(super) struct Part<'a> {
+    scan: &'a Scan,
+    reader: Reader,
+    pub(super) list: Vec<Found>,
+    /// Processes whose mappings we may not see.
+    pub(super) hidden: usize,
+}
+
+impl<'a> Part<'a> {
+    pub(super) fn new(scan: &'a Scan) -> Part<'a> {
+        Part { scan, reader: Reader::new(), list: Vec::new(), hidden: 0 }
+    }
+
+    pub(super) fn look(&mut self, pid: i32) {
+        if self.scan.segment.is_some_and(|segment| self.scan.found.load(Ordering::Relaxed) >= segment.nattch) {
+            return;
+        }
+        match self.groups(pid) {
+            // One that has ended meanwhile, or a thread of the kernel.
+            Err(Errno::ENOENT | Errno::ESRCH) => {}
+            Err(_) => self.hidden += 1,
+            Ok((_, groups)) if groups.is_empty() => {}
+            Ok((process, groups)) => {
+                self.keep(pid, &process, groups);
+            }
+        }
+    }
+
+    /// The shared files that a process has mapped, and the process.
+    fn groups(&mut self, pid: i32) -> nix::Result<(OwnedFd, Vec<Group>)> {
+        let process = directory(pid)?;
+        let mut maps = File::from(openat(&process, "maps", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?);
+        let mut groups: Vec<Group> = Vec::new();
+        let scan = self.scan;
+        let only = scan.segment.and_then(|segment| u64::try_from(segment.id).ok());
+        self.reader.each(&mut maps, only, |vma, name| {
+            let Some((key, page)) = scan.judge(&vma, name) else { return };
+            if scan.segment.is_some() && key.is_none() {
+                return;
+            }
+            let alike = groups.last().filter(|last| last.file() == (key, vma.dev, vma.ino));
+            let name = alike.map_or_else(|| Text::from(name), |last| last.name.clone());
+            groups.push(Group { first: vma, key, count: 1, write: vma.write, reach: vma.reach(), page, name });
+        })?;
+        groups.sort_by_key(Group::file);
+        groups.dedup_by(|next, first| {
+            let same = next.file() == first.file();
+            if same {
+                first.join(next);
+            }
+            same
+        });
+        Ok((process, groups))
+    }
+
+    /// `None` if the process has ended meanwhile or has no memory of its own.
+    fn keep(&mut self, pid: i32, process: &OwnedFd, groups: Vec<Group>) -> Option<()> {
+        let scan = self.scan;
+        let stat = read(process, "stat")?;
+        let (command, started) = scan.clock.read(&stat)?;
+        // A child that has not executed its program yet has but borrowed the memory of its parent.
+        if parent(&stat).is_some_and(|parent| same_memory(parent, pid)) {
+            return None;
+        }
+        let end = |role| Arc::new(End { pid, started, command: command.clone(), fd: None, role });
+        // All mappings share the one that says how.
+        let (mut reads, mut writes) = (None, None);
+        let mut namespace = None;
+        for group in groups {
+            let memory = match group.key {
+                Some(_) => {
+                    let namespace = *namespace.get_or_insert_with(|| namespace::of(process).unwrap_or(0));
+                    // An identifier is an int.
+                    let Ok(id) = i32::try_from(group.first.ino) else { continue };
+                    Memory::Sysv { namespace, id }
+                }
+                None => {
+                    let (dev, ino) = scan.identity(process, &group);
+                    Memory::File { dev, ino }
+                }
+            };
+            let end = match group.write {
+                true => writes.get_or_insert_with(|| end(Role::MapWrite)),
+                false => reads.get_or_insert_with(|| end(Role::MapRead)),
+            };
+            let mapping =
+                Mapping { memory, end: Arc::clone(end), count: group.count, label: group.name, key: group.key };
+            let found = Found { mapping, reach: group.reach, page: group.page };
+            if let Some(segment) = scan.segment {
+                if memory != segment.memory() || scan.table.as_ref().is_some_and(|table| !table.has(segment.id, &found))
+                {
+                    continue;
+                }
+                scan.found.fetch_add(group.count.into(), Ordering::Relaxed);
+            }
+            self.list.push(found);
+        }
+        Some(())
+    }
+}
+
+impl Scan {
+    /// The key of a segment, `None` for another file, and the size of its pages; nothing for what is left out.
+    ///
+    /// The device decides: any file can be called like a segment.
+    fn judge(&self, vma: &Vma, name: &[u8]) -> Option<(Option<i32>, u64)> {
+        let dev = Some(vma.dev);
+        if dev == self.devices.anonymous {
+            return None;
+        }
+        let small = procfs::page_size();
+        let page = if dev == self.devices.memory {
+            Some(small)
+        } else if has_name_of_the_kernel(name) {
+            // Only then is it worth to learn where memory of huge pages lies.
+            huge_memory().iter().find(|(dev, _)| *dev == vma.dev).map(|(_, page)| *page)
+        } else {
+            None
+        };
+        let Some(page) = page else { return Some((None, small)) };
+        match segment_key(name) {
+            Some(key) => Some((Some(key), page)),
+            // The others are anonymous: /dev/zero, /anon_hugepage.
+            None => name.starts_with(b"/memfd:").then_some((None, page)),
+        }
+    }
+
+    /// The device and the inode of a file as stat(2) shows them. Those of the mapping are others on btrfs and
+    /// overlayfs, which have no disk of their own behind the device, as all that have major number 0.
+    fn identity(&self, process: &OwnedFd, group: &Group) -> (u64, u64) {
+        let vma = &group.first;
+        let shown = (vma.dev, vma.ino);
+        let known = [self.devices.memory, self.shared].contains(&Some(vma.dev));
+        if major(vma.dev) != 0 || known {
+            return shown;
+        }
+        // Needs CAP_CHECKPOINT_RESTORE.
+        let link = format!("map_files/{:x}-{:x}", vma.start, vma.end);
+        if let Ok(stat) = fstatat(process, link.as_str(), AtFlags::empty()) {
+            return (stat.st_dev, stat.st_ino);
+        }
+        let path = [b"root", group.name.raw()].concat();
+        match fstatat(process, Path::new(OsStr::from_bytes(&path)), AtFlags::empty()) {
+            Ok(stat) if stat.st_ino == vma.ino => (stat.st_dev, stat.st_ino),
+            _ => shown,
+        }
+    }
+}
+
+fn has_name_of_the_kernel(name: &[u8]) -> bool {
+    [&b"/SYSV"[..], b"/memfd:", b"/anon_hugepage"].iter().any(|start| name.starts_with(start))
+}
+
+/// The key in the name of a segment, `SYSV%08x` in newseg, ipc/shm.c. Such a file never has a path, so the
+/// kernel adds that it is deleted.
+fn segment_key(name: &[u8]) -> Option<i32> {
+    let digits = name.strip_prefix(b"/SYSV")?;
+    let digits = digits.strip_suffix(b" (deleted)").unwrap_or(digits);
+    if digits.len() != 8 || !digits.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
+    u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok().map(u32::cast_signed)
+}
+
+/// The parent in a stat file, the second word behind the name: `7 (a) b) S 1 …`.
+fn parent(stat: &[u8]) -> Option<i32> {
+    let words = &stat[memchr::memrchr(b')', stat)?..];
+    std::str::from_utf8(words.split(|byte| *byte == b' ').nth(2)?).ok()?.parse().ok()
+}
+
+/// A short file of a process.
+fn read(process: &OwnedFd, file: &str) -> Option<Vec<u8>> {
+    let file = openat(process, file, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
+    let mut bytes = vec![0; 1024];
+    let got = nix::unistd::read(&file, &mut bytes).ok()?;
+    bytes.truncate(got);
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_read_from_the_name_of_a_segment_alone() {
+        assert_eq!(segment_key(b"/SYSV00005eed (deleted)"), Some(0x5eed));
+        assert_eq!(segment_key(b"/SYSVffffffff"), Some(-1));
+        for other in
+            [&b""[..], b"/SYSV", b"/SYSV0000000 (deleted)", b"/SYSV000000000", b"/SYSV+0000001", b"/SYSV0000000g"]
+        {
+            assert_eq!(segment_key(other), None, "{}", other.escape_ascii());
+        }
+        assert_eq!(segment_key(b"/tmp/SYSV00000000"), None);
+    }
+
+    #[test]
+    fn the_parent_stands_behind_a_name_that_may_hold_anything() {
+        assert_eq!(parent(b"7 (a) S 5 (b) S 1 7 7"), Some(1));
+        for odd in [&b""[..], b"7 (a", b"7 (a)", b"7 (a) S", b"7 (a) S x"] {
+            assert_eq!(parent(odd), None);
+        }
+    }
+
+    #[test]
+    fn the_device_decides_what_is_a_segment() {
+        let scan = Scan::new(None);
+        let vma = |dev| Vma { start: 0, end: 4096, offset: 0, dev, ino: 7, write: true };
+        let memory = scan.devices.memory.unwrap();
+        let name = b"/SYSV00005eed (deleted)";
+        let key = |dev, name: &[u8]| scan.judge(&vma(dev), name).map(|(key, _)| key);
+        assert_eq!(key(memory, name), Some(Some(0x5eed)));
+        assert_eq!(key(memory, b"/memfd:SYSV00005eed (deleted)"), Some(None));
+        assert_eq!(key(memory, b"/dev/zero (deleted)"), None);
+        // A file of that name on a disk, and on any other file system that has none.
+        assert_eq!(key(nix::sys::stat::makedev(8, 1), name), Some(None));
+        assert_eq!(key(nix::sys::stat::makedev(0, 9999), name), Some(None));
+        assert_eq!(key(scan.devices.anonymous.unwrap(), b"anon_inode:[io_uring]"), None);
+        for (dev, page) in huge_memory() {
+            assert_eq!(scan.judge(&vma(*dev), name), Some((Some(0x5eed), *page)));
+            assert_eq!(key(*dev, b"/anon_hugepage (deleted)"), None);
+        }
+    }
+}
