@@ -10,7 +10,8 @@ use super::patterns;
 use super::scene::Scene;
 use crate::mech::{self, Usage};
 use crate::model::{
-    End, Evidence, Finding, Fingerprint, Hold, How, Known, Nature, Object, Reason, Recorded, Seen, Verdict, judge,
+    Awaits, End, Evidence, Finding, Fingerprint, Hold, How, Kind, Known, Nature, Object, Reason, Recorded, Seen,
+    Verdict, judge,
 };
 use crate::proc::population::Living;
 use crate::sys::file;
@@ -125,36 +126,57 @@ fn called(evidence: &mut Evidence<'_>, scene: &Scene<'_>) {
     if evidence.usage == Finding::NotAsked {
         evidence.waiters = waiters(object, scene);
     }
-    let undo: Vec<String> = holds(object, scene)
-        .into_iter()
-        .filter(|hold| matches!(hold.how, How::Undo { .. }))
-        .map(|hold| format!("{} has SEM_UNDO pending on it", process(&hold.end)))
-        .collect();
-    if !undo.is_empty() {
-        evidence.undo = Finding::Is(undo);
+    if object.kind() == Kind::Sem {
+        evidence.undo = undo(object, scene);
     }
     if let Finding::Is(records) = &evidence.recorded {
         evidence.acquaintance = acquaintance(object, records, evidence.last_use, scene);
     }
 }
 
+/// The processes whose operations on a set the kernel will undo.
+fn undo(object: &Object, scene: &Scene<'_>) -> Finding<Vec<String>> {
+    let Some(resource) = scene.resource(object) else { return Finding::NotAsked };
+    let holds = scene.holds_of(resource);
+    let pending = holds.iter().filter(|hold| matches!(hold.how, How::Undo { .. }));
+    let said: Vec<String> = pending.map(|hold| format!("{} has SEM_UNDO pending on it", process(&hold.end))).collect();
+    match scene.unseen_holders(resource).filter(|_| said.is_empty()) {
+        Some(reason) => Finding::Unseen(words(reason)),
+        None => Finding::Is(said),
+    }
+}
+
 /// The threads that are blocked on a queue. Where processes may not be looked into, one of them may be.
 fn waiters(object: &Object, scene: &Scene<'_>) -> Finding<Vec<String>> {
-    let blocked = scene.resource(object).map_or_else(Vec::new, |resource| scene.waiters_of(resource));
-    let said = blocked.iter().map(|blocked| {
-        let (task, call) = (&blocked.task, blocked.call);
-        format!("process {} ({}) waits on it in {call}", task.pid, task.command.escaped())
-    });
+    let Some(resource) = scene.resource(object) else { return Finding::NotAsked };
+    let blocked = scene.waiters_of(resource);
+    if !blocked.is_empty() {
+        let said = blocked.iter().map(|blocked| {
+            let (task, call) = (&blocked.task, blocked.call);
+            format!("process {} ({}) waits on it in {call}", task.pid, task.command.escaped())
+        });
+        return Finding::Is(said.collect());
+    }
     let population = scene.population();
-    let may_wait = |living: &&Living| living.namespace.is_none() && is_let_in(object, living, true);
+    if let Some(why) = population.hidden {
+        return Finding::Unseen(why.to_owned());
+    }
+    // Programs of 32 bits have other calls; of some no arguments can be read.
+    let unread: Vec<i32> = scene
+        .blocked()
+        .iter()
+        .filter(|blocked| matches!(blocked.awaits, Awaits::Other { .. }))
+        .map(|blocked| blocked.task.pid)
+        .collect();
+    let may_wait = |living: &&Living| {
+        let here = living.namespace.is_none_or(|namespace| namespace == scene.namespace());
+        let seen = living.namespace.is_some() && living.open && !unread.contains(&living.pid);
+        here && !seen && is_let_in(object, living, true)
+    };
     let hidden: Vec<&Living> = population.living.iter().filter(may_wait).collect();
-    match (blocked.is_empty(), population.hidden, &hidden[..]) {
-        (false, ..) => Finding::Is(said.collect()),
-        (true, Some(why), _) => Finding::Unseen(why.to_owned()),
-        (true, None, []) => Finding::Is(Vec::new()),
-        (true, None, [first, others @ ..]) => {
-            Finding::Unseen(format!("{} may not be looked into", several(first, others.len())))
-        }
+    match &hidden[..] {
+        [] => Finding::Is(Vec::new()),
+        [first, others @ ..] => Finding::Unseen(format!("{} may not be looked into", several(first, others.len()))),
     }
 }
 

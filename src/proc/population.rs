@@ -38,6 +38,8 @@ pub struct Living {
     pub groups: Vec<u32>,
     /// Its IPC namespace; `None` where that may not be seen.
     pub namespace: Option<u64>,
+    /// Whether it may be seen in which calls its threads are.
+    pub open: bool,
 }
 
 impl Population {
@@ -92,7 +94,15 @@ fn read(pid: i32, clock: Clock) -> nix::Result<Option<Living>> {
     let (line, status) = (file("stat")?, file("status")?);
     let Some(living) = parse(pid, &line, &status, clock) else { return Ok(None) };
     match namespace::ipc(pid) {
-        Ok(namespace) => Ok(Some(Living { namespace: Some(namespace), ..living })),
+        Ok(namespace) => {
+            // That takes another right, of which Yama bereaves, ptrace(2).
+            let open = match file("syscall") {
+                Ok(_) => true,
+                Err(Errno::ESRCH) => return Ok(None),
+                Err(_) => false,
+            };
+            Ok(Some(Living { namespace: Some(namespace), open, ..living }))
+        }
         // It has just ended, and left its namespaces before anything else.
         Err(Errno::ENOENT | Errno::ESRCH) => Ok(None),
         Err(_) => Ok(Some(living)),
@@ -123,6 +133,7 @@ fn parse(pid: i32, stat: &[u8], status: &[u8], clock: Clock) -> Option<Living> {
         users: ids("Uid:"),
         groups: [ids("Gid:"), ids("Groups:")].concat(),
         namespace: None,
+        open: false,
     })
 }
 
