@@ -97,6 +97,8 @@ pub enum Command {
     Limits(cmd::limits::LimitsArgs),
     /// Tell what an error of an IPC call means and which limit is behind it
     Explain(cmd::explain::ExplainArgs),
+    /// Tell what happens to objects: created, removed, attached, filled
+    Watch(cmd::watch::WatchArgs),
     /// Print the key of a file
     Ftok(cmd::ftok::FtokArgs),
     /// Print the script that completes ipcx in a shell
@@ -165,6 +167,7 @@ pub fn dispatch(command: &Command, ctx: &mut Context) -> Outcome {
         Command::Gc(args) => cmd::gc::run(args, ctx),
         Command::Limits(args) => cmd::limits::run(args, ctx),
         Command::Explain(args) => cmd::explain::run(args, ctx),
+        Command::Watch(args) => cmd::watch::run(args, ctx),
         Command::Ftok(args) => cmd::ftok::run(args, ctx),
         Command::Completions(args) => cmd::completions::run(args, ctx),
         Command::Man(args) => cmd::man::run(args, ctx),

@@ -1,4 +1,4 @@
-//! What a thousand processes have open.
+//! What a thousand processes have open and mapped.
 
 use crate::measure::Job;
 use crate::report::{Report, Row, Unit};
@@ -9,20 +9,31 @@ use std::process::{Child, Stdio};
 
 /// Processes, mappings and descriptors of each.
 const CROWD: &str = "crowd 1000 250 50";
+/// The processes that have the segment of the crowd attached. That some may not be looked into is no failure.
+const GREP: &str = "grep -l SYSV00005eed /proc/[0-9]*/maps 2> /dev/null; true";
 /// A listing of the peers takes seconds.
 const MOST_PAIRS: usize = 5;
 
 pub fn run(tools: &Tools, report: &mut Report) -> Result<()> {
+    let (one, every) = ("ipcx show shm/0x5eed --json", "ipcx ps --json");
     let rows = [
         ("ls/all", "ipcx ls -a", "lsof", 0.2),
         ("ls/all", "ipcx ls -a", "lsfd", 0.1),
         ("ls/all-json", "ipcx ls -a --json", "lsfd", 0.1),
+        ("holders/segment", one, "lsof", 0.1),
+        ("holders/segment", one, "lsfd", 0.1),
+        ("holders/segment", one, "grep", 1.0),
+        ("holders/all", every, "lsof", 0.2),
+        ("holders/all", every, "lsfd", 0.2),
     ];
     if !rows.iter().any(|(name, ..)| report.wants(name)) {
         return Ok(());
     }
     if let Some(reason) = tools.missing("crowd") {
-        return report.skip("ls/all", &reason);
+        for name in ["ls/all", "holders/segment", "holders/all"] {
+            report.skip(name, &reason)?;
+        }
+        return Ok(());
     }
     let _crowd = Crowd::gather()?;
     for (name, ours, peer, wanted) in rows {
@@ -31,10 +42,14 @@ pub fn run(tools: &Tools, report: &mut Report) -> Result<()> {
             continue;
         }
         let row = Row { name, against: peer, unit: Unit::Time, wanted: Some(wanted) };
-        // Neither is to look up the names of hosts and ports, of which there are none here.
-        let theirs = if peer == "lsof" { "lsof -n -P" } else { peer };
+        let theirs = match peer {
+            // It is not to look up the names of hosts and ports, of which there are none here.
+            "lsof" => "lsof -n -P".to_owned(),
+            "grep" => tools::script("grep.sh", GREP)?,
+            other => other.to_owned(),
+        };
         let pairs = report.pairs.min(MOST_PAIRS);
-        report.compare(row, pairs, || Job::new(ours).run(), || Job::new(theirs).run())?;
+        report.compare(row, pairs, || Job::new(ours).run(), || Job::new(theirs.as_str()).run())?;
     }
     Ok(())
 }

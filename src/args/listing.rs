@@ -146,7 +146,8 @@ fn unknown(kinds: &[Kind], key: &str) -> String {
     format!("there is no column `{}`; there are {}", crate::model::Escaped(key.as_bytes()), known.join(", "))
 }
 
-fn owner(text: &str) -> Result<u32, String> {
+/// The number of a user, given by name or number.
+pub fn owner(text: &str) -> Result<u32, String> {
     users::uid(text).ok_or_else(|| format!("there is no user `{}`", crate::model::Escaped(text.as_bytes())))
 }
 

@@ -51,7 +51,8 @@ pub struct LimitsArgs {
     bytes: bool,
 }
 
-fn percent(text: &str) -> Result<f64, String> {
+/// A share from 0 to 100, with or without its sign.
+pub fn percent(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix('%').unwrap_or(text).parse().ok();
     number
         .filter(|percent| (0.0..=100.0).contains(percent))

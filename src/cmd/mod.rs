@@ -23,6 +23,7 @@ pub mod signal;
 pub mod sock;
 pub mod stale;
 mod verbs;
+pub mod watch;
 
 use crate::error::Error;
 use crate::exit::Status;

@@ -1,7 +1,9 @@
 //! What is there: scans of the mechanisms, with owners named, selected, sorted.
 
 pub mod columns;
+pub mod diff;
 pub mod judged;
+pub mod watcher;
 
 use crate::error::Result;
 use crate::inspect::{self, Scene};

@@ -2,7 +2,7 @@
 
 use super::{Change, Limit, Unit, Usage};
 use crate::error::{Error, Result};
-use crate::model::{Escaped, Family, Fingerprint, Gap, Kind, Object, ObjectRef, Reason, Seen, Text, Value};
+use crate::model::{Escaped, Family, Fingerprint, Gap, Ident, Kind, Object, ObjectRef, Reason, Seen, Text, Value};
 use crate::sys::{file, lease};
 use nix::dir::Dir;
 use nix::errno::Errno;
@@ -16,7 +16,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 /// Where glibc and musl keep POSIX shared memory and named semaphores.
-pub(super) const DIRECTORY: &str = "/dev/shm";
+pub const DIRECTORY: &str = "/dev/shm";
 
 /// The file behind a POSIX name, which starts with a slash.
 pub(super) fn path(prefix: &str, name: &Text) -> PathBuf {
@@ -30,6 +30,24 @@ pub(super) fn path(prefix: &str, name: &Text) -> PathBuf {
 /// A path as text that is safe to show.
 pub(super) fn shown(path: &Path) -> String {
     Escaped(path.as_os_str().as_bytes()).to_string()
+}
+
+/// The kinds that have files there.
+pub const KINDS: &[Kind] = &[Kind::Shm, Kind::Sem];
+
+/// What a file there may be called as an object, the likeliest first. Only its bytes would tell for sure
+/// (`is_semaphore`).
+pub fn references(file: &[u8]) -> [ObjectRef; 2] {
+    let named = |kind, name: &[u8]| ObjectRef { kind, id: Ident::Name(Text::from([b"/", name].concat())) };
+    match file.strip_prefix(b"sem.") {
+        Some(name) if !name.is_empty() => [named(Kind::Sem, name), named(Kind::Shm, file)],
+        _ => [named(Kind::Shm, file), named(Kind::Sem, file)],
+    }
+}
+
+/// Whether there is a file of this name, of whatever type.
+pub fn exists(file: &[u8]) -> bool {
+    stat(&Path::new(DIRECTORY).join(file::path(file))).is_ok()
 }
 
 /// Every regular file of /dev/shm, with the open directory to look at them through.

@@ -4,7 +4,7 @@
 //! only the traits below and reach a mechanism through its reference; there is no `match kind`
 //! above this floor. Nothing here knows of arguments, tables or colours.
 
-mod devshm;
+pub mod devshm;
 mod eventfd;
 pub mod fifo;
 mod memfd;

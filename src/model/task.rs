@@ -17,7 +17,7 @@ pub struct Task {
     pub command: Text,
 }
 
-/// A thread that sleeps in a system call that waits for somebody else.
+/// A thread that sleeps in a system call, or is stopped in one.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Blocked {
     pub task: Task,
@@ -25,8 +25,10 @@ pub struct Blocked {
     pub call: &'static str,
     pub awaits: Awaits,
     /// How long it has not run: at least so long it has been blocked. `None` where the kernel does not tell.
+    /// A processor that is taken away from a virtual machine stands still for it.
     pub since: Option<Duration>,
-    /// When the call gives up by itself; `None` if it never does.
+    /// When the call gives up by itself; `None` if its arguments set no time. That of a socket (SO_RCVTIMEO)
+    /// cannot be seen.
     pub timeout: Option<Timeout>,
     /// The IPC namespace of the process, by the inode of /proc/PID/ns/ipc; 0 where that may not be seen.
     pub namespace: u64,
@@ -75,8 +77,8 @@ pub enum Awaits {
     MqSend { fd: i32, queue: Resource, size: u64 },
     /// Bytes or a message from a pipe, FIFO, socket, eventfd or other file.
     Read { fd: i32, file: Resource },
-    /// Room in one.
-    Write { fd: i32, file: Resource, size: u64 },
+    /// Room in one, for this many bytes; `None` if the call has several messages.
+    Write { fd: i32, file: Resource, size: Option<u64> },
     /// accept(2): a connection.
     Accept { fd: i32, file: Resource },
     /// connect(2): room in the backlog of the listener.
@@ -87,20 +89,22 @@ pub enum Awaits {
     Futex { word: Option<Resource>, what: Futex },
     /// flock(2), fcntl(2): a lock on a file.
     Lock { fd: i32, file: Resource, lock: LockKind, exclusive: bool },
-    /// wait4(2), waitid(2): the end of a child, of this one or (-1) of any.
+    /// wait4(2), waitid(2): the end of a child, of this one as our PID namespace counts; of any (-1), or of one
+    /// of a process group (its number negated, 0 for its own) as its own namespace counts.
     Child { pid: i32 },
-    /// poll(2), select(2), epoll_wait(2): any of these descriptors.
+    /// poll(2), select(2), epoll_wait(2): any of these descriptors; splice(2), tee(2): both. Those that cannot
+    /// be told apart, such as timers, are left out.
     Any { files: Vec<Polled> },
-    /// sigtimedwait(2), sigsuspend(2), pause(2): a signal; `None` for any.
+    /// sigtimedwait(2), sigsuspend(2), pause(2), read(2) of a signalfd: a signal; `None` for any.
     Signal { set: Option<SignalSet> },
-    /// clock_nanosleep(2): nothing but time.
+    /// clock_nanosleep(2), read(2) of a timerfd: nothing but time.
     Sleep,
     /// A call that is none of these, or whose arguments may not be read; by its number if it has no name here.
     Other { nr: i64 },
 }
 
 impl Awaits {
-    /// The resources that it waits for: none of a sleep or a signal, several of poll(2).
+    /// What it waits for, as far as other processes can see it too; several where any or all of them will do.
     pub fn resources(&self) -> Vec<Resource> {
         match self {
             Awaits::Semaphores { set: one, .. }
@@ -198,7 +202,8 @@ pub enum Futex {
     Mutex { owner: Option<Owner>, robust: bool },
     /// sem_wait(3): value and number of waiters.
     Semaphore { value: u32, waiters: u32 },
-    /// pthread_rwlock_rdlock(3), pthread_rwlock_wrlock(3); the thread that holds it to write, if one does.
+    /// pthread_rwlock_rdlock(3), pthread_rwlock_wrlock(3); the thread that holds it to write, if one does and
+    /// the lock says so (that of musl does not).
     Rwlock { writer: Option<Owner> },
     /// pthread_cond_wait(3).
     Condition,

@@ -34,21 +34,26 @@ impl Reader {
         mut see: impl FnMut(Vma, &[u8]),
     ) -> nix::Result<()> {
         if TEXT_ALONE.load(Ordering::Relaxed) {
-            return self.from_text(maps, only, see);
+            return self.by_text(maps, only, see);
         }
-        match self.records(maps, only, &mut see) {
+        match self.by_record(maps, only, &mut see) {
             Err((errno, 0)) if errno != Errno::ESRCH => {
                 if matches!(errno, Errno::ENOTTY | Errno::EINVAL) {
                     TEXT_ALONE.store(true, Ordering::Relaxed);
                 }
-                self.from_text(maps, only, see)
+                self.by_text(maps, only, see)
             }
             result => result.map_err(|(errno, _)| errno),
         }
     }
 
     /// On failure also the address up to which it was looked.
-    fn records(&mut self, maps: &File, only: Option<u64>, mut see: impl FnMut(Vma, &[u8])) -> Result<(), (Errno, u64)> {
+    fn by_record(
+        &mut self,
+        maps: &File,
+        only: Option<u64>,
+        mut see: impl FnMut(Vma, &[u8]),
+    ) -> Result<(), (Errno, u64)> {
         let mut at = 0;
         let fail = |at| move |errno| (errno, at);
         // To ask for a name costs as much again, so if most are not wanted it is asked for afterwards.
@@ -67,7 +72,7 @@ impl Reader {
         Ok(())
     }
 
-    fn from_text(&mut self, maps: &mut File, only: Option<u64>, mut see: impl FnMut(Vma, &[u8])) -> nix::Result<()> {
+    fn by_text(&mut self, maps: &mut File, only: Option<u64>, mut see: impl FnMut(Vma, &[u8])) -> nix::Result<()> {
         self.text.clear();
         maps.read_to_end(&mut self.text).map_err(|error| crate::sys::file::errno(&error))?;
         let lines = self.text.split(|byte| *byte == b'\n').filter_map(parse);
@@ -127,7 +132,7 @@ mod tests {
         std::io::Write::write_all(&mut file, text).unwrap();
         std::io::Seek::rewind(&mut file).unwrap();
         let mut seen = Vec::new();
-        Reader::new().from_text(&mut file, None, |vma, name| seen.push((vma, name.to_vec()))).unwrap();
+        Reader::new().by_text(&mut file, None, |vma, name| seen.push((vma, name.to_vec()))).unwrap();
         seen
     }
 
@@ -204,7 +209,7 @@ mod tests {
         let open = || File::open("/proc/self/maps").unwrap();
         let mut reader = Reader::new();
         let mut text = Vec::new();
-        reader.from_text(&mut open(), None, |vma, name| text.push((vma, name.to_vec()))).unwrap();
+        reader.by_text(&mut open(), None, |vma, name| text.push((vma, name.to_vec()))).unwrap();
         text.retain(|(vma, name)| ours(vma, name));
         let mut writable: Vec<bool> = text.iter().map(|(vma, _)| vma.write).collect();
         writable.sort_unstable();
@@ -212,7 +217,8 @@ mod tests {
         assert!(text.iter().all(|(vma, _)| vma.reach() == 12288));
         for only in [None, Some(ino)] {
             let mut records = Vec::new();
-            if reader.records(&open(), only, |vma, name| records.push((vma, name.to_vec()))) != Err((Errno::ENOTTY, 0))
+            if reader.by_record(&open(), only, |vma, name| records.push((vma, name.to_vec())))
+                != Err((Errno::ENOTTY, 0))
             {
                 records.retain(|(vma, name)| ours(vma, name));
                 assert_eq!(records, text, "{only:?}");

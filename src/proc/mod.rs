@@ -1,8 +1,11 @@
 //! /proc, read from bytes. One bad line is a gap and never a failed file.
 
+pub mod blocked;
+pub mod btf;
 pub mod find;
 pub mod holders;
 pub mod io;
+pub mod locks;
 mod mapped;
 pub mod mappings;
 mod maps;
@@ -17,3 +20,4 @@ pub mod status;
 pub mod sysctl;
 pub mod sysvipc;
 pub mod task;
+pub mod undo;

@@ -2,19 +2,24 @@
 //!
 //! This floor and `mech/*/sys.rs` are the only places with `unsafe`.
 
+pub mod bpf;
 pub mod buffer;
 pub mod child;
 pub mod descriptor;
 pub mod duplex;
 pub mod feeder;
 pub mod file;
+pub mod inotify;
 pub mod lease;
 pub mod netlink;
 pub mod pidfd;
 pub mod pipe;
+pub mod processor;
 pub mod procmap;
 pub mod run;
 pub mod signal;
+#[cfg(test)]
+pub mod staged;
 pub mod stdio;
 pub mod terminal;
 pub mod users;

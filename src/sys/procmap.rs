@@ -60,7 +60,7 @@ const FILE_BACKED: u64 = 0x20;
 /// is faster, that is empty. A name that does not fit is given as none.
 ///
 /// ENOTTY before Linux 6.11, ESRCH when the process has ended or has no memory, as a kernel thread.
-pub fn next<'a>(maps: impl AsFd, address: u64, name: &'a mut [u8]) -> nix::Result<Option<(Vma, &'a [u8])>> {
+pub fn next(maps: impl AsFd, address: u64, name: &mut [u8]) -> nix::Result<Option<(Vma, &[u8])>> {
     let (found, length) = match query(&maps, address, name) {
         Err(Errno::ENAMETOOLONG) => query(&maps, address, &mut [])?,
         other => other?,

@@ -17,3 +17,4 @@ mod show;
 mod signal;
 mod sock;
 mod stale;
+mod watch;

@@ -44,7 +44,10 @@ fn a_document_has_every_piece_of_evidence_as_a_sentence() {
     let all = stale(&env, &["--all", "--idle", "0s"]);
     assert_eq!(refs(&all), ["shm/0", "shm//frames", "shm/1"]);
     let orphan = &all[0];
-    assert_eq!((&orphan["verdict"], &orphan["key"], &orphan["size"]), (&json!("orphan"), &json!("0x000004d2"), &json!(4096)));
+    assert_eq!(
+        (&orphan["verdict"], &orphan["key"], &orphan["size"]),
+        (&json!("orphan"), &json!("0x000004d2"), &json!(4096))
+    );
     assert_eq!(orphan["evidence"][0], "nobody has it attached (nattch 0)");
     assert!(orphan["last_use"].as_str().unwrap().ends_with('Z'), "{orphan:#}");
     assert_eq!(by_ref(&all, "shm/1")["evidence"], json!(["1 attachment"]));

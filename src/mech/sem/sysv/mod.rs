@@ -339,3 +339,53 @@ fn members(id: i32, nsems: u16) -> nix::Result<Vec<Value>> {
     }
     Ok(members)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proc::undo::{self, Undo};
+
+    /// A set that goes with the test.
+    struct Mine(i32);
+
+    impl Drop for Mine {
+        fn drop(&mut self) {
+            let _ = sys::remove(self.0);
+        }
+    }
+
+    fn op(index: u16, amount: i16, undo: bool) -> Op {
+        Op { index, amount, undo, nowait: true }
+    }
+
+    #[test]
+    fn what_was_taken_with_undo_is_seen_in_the_lists_of_the_kernel() {
+        let sets = [1, 32000].map(|count| Mine(sys::get(libc::IPC_PRIVATE, count, 0o600).unwrap()));
+        let [Mine(small), Mine(large)] = sets;
+        sys::operate(small, &[op(0, 3, false), op(0, -2, true)], true, None).unwrap();
+        sys::operate(large, &[op(0, 1, true), op(300, 5, false), op(300, -5, true), op(31999, 7, true)], true, None)
+            .unwrap();
+        let me = nix::unistd::getpid().as_raw();
+        let mine = |undos: Vec<Undo>| {
+            let mine = undos.into_iter().filter(|undo| undo.pid == me && [small, large].contains(&undo.id));
+            mine.map(|undo| (undo.id, undo.adjustments)).collect::<Vec<_>>()
+        };
+        let undos = match undo::all() {
+            Ok(undos) => undos,
+            // Not for everybody, and not on every kernel.
+            Err(reason) => {
+                assert!([libc::EPERM, libc::ENOENT, libc::ENOSYS].contains(&reason.errno), "{reason:?}");
+                return;
+            }
+        };
+        let namespace = std::os::linux::fs::MetadataExt::st_ino(&std::fs::metadata("/proc/self/ns/ipc").unwrap());
+        assert!(undos.iter().filter(|undo| undo.pid == me).all(|undo| undo.namespace == namespace));
+        let mut expected = vec![(small, vec![(0, 2)]), (large, vec![(0, -1), (300, 5), (31999, -7)])];
+        expected.sort();
+        assert_eq!(mine(undos), expected);
+        // Given back, it is held no more; and a set that was removed is held by nobody.
+        sys::operate(small, &[op(0, 2, true)], true, None).unwrap();
+        sys::remove(large).unwrap();
+        assert_eq!(mine(undo::all().unwrap()), []);
+    }
+}
