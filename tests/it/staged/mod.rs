@@ -46,7 +46,7 @@ const IN_USE: &[&str] = &["in use"];
 const ORPHAN: &[&str] = &["orphan"];
 const SUSPECT: &[&str] = &["suspect"];
 const UNKNOWN: &[&str] = &["unknown"];
-/// It is used in a way that leaves no trace, or one that only root sees.
+/// It is used in a way that leaves no trace, or one that not everybody sees.
 const WANTED: &[&str] = &["in use", "suspect"];
 
 const fn situation(
@@ -211,9 +211,10 @@ impl Situation {
         if self.right.contains(&word) {
             return Ok(());
         }
-        // Outside a user namespace run processes of the same user that may not be looked into from here.
-        if word == "unknown" && !stage.env.has_users() && judged["family"] == "sysv" {
-            skipped(&format!("{}: other processes of this user are hidden", self.name));
+        // Outside our user namespace run processes that may not be looked into from here.
+        let named = judged["family"] == "posix" || judged["family"] == "unix";
+        if word == "unknown" && !stage.env.has_users() && !named {
+            skipped(&format!("{}: other processes are hidden", self.name));
             return Ok(());
         }
         Err(format!("{}: {word} instead of {:?}: {}", self.name, self.right, judged["evidence"]))

@@ -13,34 +13,34 @@ fn used(stage: &Stage) -> Option<String> {
 }
 
 pub(super) static ALL: &[Situation] = &[
-    situation("a queue on which a process waits for a message", WANTED, Now, |stage| {
+    situation("a queue on which a process waits for a message", IN_USE, Now, |stage| {
         used(stage)?;
         stage.start(&["msgq", "recv", "0"]);
         stage.wait_blocked("do_msgrcv");
         queue()
     }),
-    situation("a queue on which a process waits for a message of another type", WANTED, Now, |stage| {
+    situation("a queue on which a process waits for a message of another type", IN_USE, Now, |stage| {
         used(stage)?;
         stage.out(&["msgq", "send", "0", "-t", "5", "hello"]);
         stage.start(&["msgq", "recv", "0", "-t", "7"]);
         stage.wait_blocked("do_msgrcv");
         queue()
     }),
-    situation("a queue on which a process waits for room", WANTED, Now, |stage| {
+    situation("a queue on which a process waits for room", IN_USE, Now, |stage| {
         stage.out(&["msgq", "create", "--max-bytes", "4"]);
         stage.out(&["msgq", "send", "0", "1234"]);
         stage.start(&["msgq", "send", "0", "5678"]);
         stage.wait_blocked("do_msgsnd");
         queue()
     }),
-    situation("a queue on which a stopped process waits", WANTED, Now, |stage| {
+    situation("a queue on which a stopped process waits", IN_USE, Now, |stage| {
         used(stage)?;
         stage.start(&["msgq", "recv", "0"]);
         stage.wait_blocked("do_msgrcv");
         stage.stop();
         queue()
     }),
-    situation("a queue on which a process of another PID namespace waits", WANTED, Now, |stage| {
+    situation("a queue on which a process of another PID namespace waits", IN_USE, Now, |stage| {
         used(stage)?;
         // It receives one first, so that it is known to have got there.
         stage.out(&["msgq", "send", "0", "first"]);

@@ -53,6 +53,7 @@ pub(super) static ALL: &[Situation] = &[
         until("it to be held", || stage.fact("sem/0", "semaphores")[0]["value"] == 0);
         set()
     }),
+    // Only root sees what the kernel will undo.
     situation("a set that a process holds and others used after it", WANTED, Now, |stage| {
         stage.out(&["sem", "create", "--value", "2"]);
         stage.start(&["sem", "op", "0", "--undo", "0=-1", "--", "sleep", "1000"]);
