@@ -87,6 +87,10 @@ pub enum Command {
     Ls(cmd::ls::LsArgs),
     /// Show everything known of an object
     Show(cmd::show::ShowArgs<AnyRefs>),
+    /// Show what processes hold and wait for
+    Ps(cmd::ps::PsArgs),
+    /// Say why a process does not go on, or find deadlocks
+    Why(cmd::why::WhyArgs),
     /// Remove objects that are not in use
     Rm(cmd::rm::RmArgs<AnyRefs>),
     /// Find objects that nobody can be using any more, with the evidence
@@ -162,6 +166,8 @@ pub fn dispatch(command: &Command, ctx: &mut Context) -> Outcome {
         Command::Pipe(args) => cmd::pipe::run(args, ctx),
         Command::Ls(args) => cmd::ls::run(args, ctx),
         Command::Show(args) => cmd::show::run(args, ctx),
+        Command::Ps(args) => cmd::ps::run(args, ctx),
+        Command::Why(args) => cmd::why::run(args, ctx),
         Command::Rm(args) => cmd::rm::run(args, ctx),
         Command::Stale(args) => cmd::stale::run(args, ctx),
         Command::Gc(args) => cmd::gc::run(args, ctx),

@@ -15,6 +15,7 @@ pub mod msgq;
 mod nouns;
 mod payload;
 pub mod pipe;
+pub mod ps;
 pub mod rm;
 pub mod sem;
 pub mod shm;
@@ -24,6 +25,7 @@ pub mod sock;
 pub mod stale;
 mod verbs;
 pub mod watch;
+pub mod why;
 
 use crate::error::Error;
 use crate::exit::Status;

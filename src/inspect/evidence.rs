@@ -140,7 +140,7 @@ fn undo(object: &Object, scene: &Scene<'_>) -> Finding<Vec<String>> {
     let holds = scene.holds_of(resource);
     let pending = holds.iter().filter(|hold| matches!(hold.how, How::Undo { .. }));
     let said: Vec<String> = pending.map(|hold| format!("{} has SEM_UNDO pending on it", process(&hold.end))).collect();
-    match scene.unseen_holders(resource).filter(|_| said.is_empty()) {
+    match scene.unseen_undo().filter(|_| said.is_empty()) {
         Some(reason) => Finding::Unseen(words(reason)),
         None => Finding::Is(said),
     }

@@ -2,11 +2,16 @@
 
 use super::name::{self, Names};
 use crate::model::{
-    Blocked, Fingerprint, Gap, Grade, Hold, How, Ident, Kind, Memory, Object, ObjectRef, Reason, Resource, Role, Text,
+    Blocked, End, Fingerprint, Gap, Grade, Hold, How, Ident, Kind, Memory, Object, ObjectRef, Reason, Resource, Role,
+    Text,
 };
+use crate::proc::blocked::{self, Blocking};
 use crate::proc::holders::{FileId, Holders, OpenFile, What};
+use crate::proc::locks;
 use crate::proc::mappings::Mapping;
 use crate::proc::population::Population;
+use crate::proc::processes::Clock;
+use crate::proc::undo::{self, Undo};
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
@@ -20,9 +25,15 @@ pub struct Scene<'a> {
     names: OnceLock<Names>,
     open: OnceLock<ByResource<Hold>>,
     mapped: OnceLock<ByResource<Hold>>,
+    undone: OnceLock<Seen>,
+    locked: OnceLock<Seen>,
+    blocking: OnceLock<Blocking>,
     waiters: OnceLock<ByResource<usize>>,
     population: OnceLock<Population>,
 }
+
+/// Holds, and what could not be seen of them.
+type Seen = (ByResource<Hold>, Vec<Gap>);
 
 impl<'a> Scene<'a> {
     pub fn new(holders: &'a Holders) -> Scene<'a> {
@@ -32,6 +43,9 @@ impl<'a> Scene<'a> {
             names: OnceLock::new(),
             open: OnceLock::new(),
             mapped: OnceLock::new(),
+            undone: OnceLock::new(),
+            locked: OnceLock::new(),
+            blocking: OnceLock::new(),
             waiters: OnceLock::new(),
             population: OnceLock::new(),
         }
@@ -53,7 +67,11 @@ impl<'a> Scene<'a> {
 
     /// Every thread that sleeps in a call, in the order of their pids.
     pub fn blocked(&self) -> &[Blocked] {
-        &[]
+        &self.blocking().tasks
+    }
+
+    fn blocking(&self) -> &Blocking {
+        self.blocking.get_or_init(blocked::all)
     }
 
     /// The threads that wait for a resource or for a word in it.
@@ -75,7 +93,11 @@ impl<'a> Scene<'a> {
 
     /// Everything that any process holds, whatever it is.
     pub fn holds(&self) -> Vec<&Hold> {
-        [self.open(), self.mapped()].into_iter().flat_map(HashMap::values).flatten().collect()
+        [self.open(), self.mapped(), self.undone(), self.locked()]
+            .into_iter()
+            .flat_map(HashMap::values)
+            .flatten()
+            .collect()
     }
 
     /// Who holds a resource, and how.
@@ -83,7 +105,8 @@ impl<'a> Scene<'a> {
         let sources: &[fn(&Self) -> &ByResource<Hold>] = match resource {
             // No descriptor leads to them.
             Resource::Sysv { kind: Kind::Shm, .. } => &[Self::mapped],
-            Resource::File { .. } => &[Self::open, Self::mapped],
+            Resource::Sysv { kind: Kind::Sem, .. } => &[Self::undone],
+            Resource::File { .. } => &[Self::open, Self::mapped, Self::locked],
             Resource::Eventfd(_) => &[Self::open],
             _ => &[],
         };
@@ -111,9 +134,42 @@ impl<'a> Scene<'a> {
         self.mapped.get_or_init(|| index(self.holders.mappings().list.iter().map(of_mapping)))
     }
 
+    /// What processes have taken of semaphores with SEM_UNDO.
+    fn undone(&self) -> &ByResource<Hold> {
+        let look = || match undo::all() {
+            Ok(undos) => (index(of_undos(undos)), Vec::new()),
+            Err(reason) => {
+                let note = "who holds semaphores with SEM_UNDO is not known; it takes CAP_BPF and CAP_PERFMON";
+                let subject = "undo lists of semaphores".to_owned();
+                (HashMap::new(), vec![Gap { subject, field: None, reason, note: Some(note.to_owned()) }])
+            }
+        };
+        &self.undone.get_or_init(look).0
+    }
+
+    /// The locks that processes have on files.
+    fn locked(&self) -> &ByResource<Hold> {
+        let look = || match locks::all() {
+            Ok(mut all) => {
+                let (holds, gaps) = locks::holders(&mut all);
+                (index(holds.into_iter()), gaps)
+            }
+            Err(reason) => {
+                let subject = "locks of files".to_owned();
+                (HashMap::new(), vec![Gap { subject, field: None, reason, note: None }])
+            }
+        };
+        &self.locked.get_or_init(look).0
+    }
+
     /// What could not be seen, of what was looked at.
     pub fn gaps(&self) -> Vec<Gap> {
-        self.holders.gaps()
+        let mut gaps = self.holders.gaps();
+        gaps.extend(self.blocking.get().iter().flat_map(|blocking| blocking.gaps.clone()));
+        gaps.extend(
+            [&self.undone, &self.locked].iter().filter_map(|seen| seen.get()).flat_map(|(_, gaps)| gaps.clone()),
+        );
+        gaps
     }
 
     /// Why it is not known who else holds a resource, if some of those who might could not be looked into.
@@ -128,9 +184,15 @@ impl<'a> Scene<'a> {
         }
     }
 
+    /// Why it is not known who has taken what of semaphores with SEM_UNDO.
+    pub(super) fn unseen_undo(&self) -> Option<Reason> {
+        self.undone();
+        self.undone.get().and_then(|(_, gaps)| gaps.first()).map(|gap| gap.reason)
+    }
+
     /// Why it is not known who else waits.
     pub(super) fn unseen_waiters(&self) -> Option<Reason> {
-        None
+        self.blocking().gaps.first().map(|gap| gap.reason)
     }
 
     /// The POSIX objects that have a name here.
@@ -179,6 +241,23 @@ fn index(holds: impl Iterator<Item = Hold>) -> ByResource<Hold> {
         index.entry(hold.resource).or_default().push(hold);
     }
     index
+}
+
+/// The holds that undo lists are.
+fn of_undos(undos: Vec<Undo>) -> impl Iterator<Item = Hold> {
+    let clock = Clock::now();
+    undos.into_iter().filter_map(move |undo| Some((clock.process(undo.pid)?, undo))).flat_map(
+        |((command, started), undo)| {
+            let end = Arc::new(End { pid: undo.pid, started, command, fd: None, role: Role::Holder });
+            let resource = Resource::Sysv { namespace: undo.namespace, kind: Kind::Sem, id: undo.id };
+            undo.adjustments.into_iter().map(move |(index, amount)| Hold {
+                resource,
+                how: How::Undo { index, amount: amount.into() },
+                grade: Grade::Exact,
+                end: Arc::clone(&end),
+            })
+        },
+    )
 }
 
 /// The resource that an open file is.

@@ -143,7 +143,7 @@ impl Awaits {
             Awaits::Receive { mtype, .. } if *mtype < 0 => format!("types up to {}", mtype.unsigned_abs()),
             Awaits::Receive { mtype, .. } => format!("type {mtype}"),
             Awaits::Send { mtype, size, .. } => format!("type {mtype}, {size} bytes"),
-            Awaits::MqSend { size, .. } | Awaits::Write { size, .. } => format!("{size} bytes"),
+            Awaits::MqSend { size, .. } | Awaits::Write { size: Some(size), .. } => format!("{size} bytes"),
             Awaits::Open { write: true, .. } => "to write".to_owned(),
             Awaits::Open { write: false, .. } => "to read".to_owned(),
             Awaits::Futex { what, .. } => what.word().to_owned(),

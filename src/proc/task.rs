@@ -118,17 +118,25 @@ pub fn threads(pid: i32) -> nix::Result<Vec<i32>> {
     Ok(tids)
 }
 
+/// The processes that a process has started and not yet waited for. Empty on a kernel without
+/// CONFIG_PROC_CHILDREN.
+pub fn children(pid: i32) -> Vec<i32> {
+    let mut found = Vec::new();
+    for thread in threads(pid).unwrap_or_default() {
+        let children = fs::read(format!("/proc/{pid}/task/{thread}/children")).unwrap_or_default();
+        let words = children.split(|byte| *byte == b' ');
+        found.extend(words.filter_map(|word| std::str::from_utf8(word).ok()?.parse::<i32>().ok()));
+    }
+    found
+}
+
 /// The processes that a process has started, with theirs, the nearest first; not those whose parent has
 /// ended. Empty on a kernel without CONFIG_PROC_CHILDREN.
 pub fn descendants(pid: i32) -> Vec<i32> {
     let mut found = vec![pid];
     let mut at = 0;
     while let Some(pid) = found.get(at).copied() {
-        for thread in threads(pid).unwrap_or_default() {
-            let children = fs::read(format!("/proc/{pid}/task/{thread}/children")).unwrap_or_default();
-            let words = children.split(|byte| *byte == b' ');
-            found.extend(words.filter_map(|word| std::str::from_utf8(word).ok()?.parse::<i32>().ok()));
-        }
+        found.extend(children(pid));
         at += 1;
     }
     found.remove(0);

@@ -2,6 +2,7 @@
 //! a stream of its own, reads the system or decides what is shown.
 
 mod cell;
+pub mod graph;
 pub mod hexdump;
 mod json;
 mod page;

@@ -6,6 +6,7 @@ mod kit;
 
 mod cmd;
 mod commands;
+mod deadlocks;
 mod examples;
 mod hostile;
 mod identity;

@@ -11,6 +11,7 @@ mod message;
 mod name;
 mod object;
 mod peek;
+mod peers;
 mod sys;
 
 pub use bind::{Accepted, Binding, Listener};
@@ -19,6 +20,7 @@ pub use described::described;
 pub use message::{Message, Sender, descriptor, receive, receive_part, receive_ready};
 pub use object::{UnixSock, borrow};
 pub use peek::peek;
+pub use peers::{Peer, peers};
 
 use crate::error::{Error, Result};
 use crate::mech::stopped;

@@ -82,6 +82,26 @@ impl Env {
 
     /// A shell script, with ipcx on its PATH.
     pub fn sh(&self, script: &str) -> Command {
+        let mut command = Command::from_std(self.script(script));
+        command.timeout(PATIENCE);
+        command
+    }
+
+    /// The same, left running.
+    pub fn start_sh(&self, script: &str) -> Running {
+        Running::start(self.script(script))
+    }
+
+    /// A process of its own with two mutexes in a file that all such processes share: it locks `first`, says
+    /// so on its standard output, reads a line, and goes on to lock `second`; without that it ends.
+    pub fn start_mutexes(&self, first: usize, second: Option<usize>) -> Running {
+        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+        let second = second.map_or_else(|| "-".to_owned(), |second| second.to_string());
+        command.env_clear().env(sys::MUTEXES, format!("{first} {second} {}", self.path("mutexes").display()));
+        Running::start(command)
+    }
+
+    fn script(&self, script: &str) -> std::process::Command {
         let mut command = std::process::Command::new("sh");
         command
             .args(["-euc", script])
@@ -90,8 +110,6 @@ impl Env {
             .env("LC_ALL", "C.UTF-8")
             .env("TZ", "UTC0");
         command.current_dir(self.directory.path());
-        let mut command = Command::from_std(command);
-        command.timeout(PATIENCE);
         command
     }
 

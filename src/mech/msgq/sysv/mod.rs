@@ -6,7 +6,7 @@ use super::sys;
 use crate::error::{Error, Result};
 use crate::exit::Status;
 use crate::mech::{
-    Access, Change, Channel, Created, Found, Limit, Mechanism, Opened, Spec, Unit, Usage, What, message_record,
+    Access, Change, Channel, Created, Found, Limit, Mechanism, Opened, Spec, Tag, Unit, Usage, What, message_record,
     processes, recorded, sysv,
 };
 use crate::model::{Family, Ident, Kind, Needs, Object, ObjectRef, Recorded, Seen, Value};
@@ -236,6 +236,22 @@ fn details(object: &mut Object, queue: &libc::msqid_ds, needs: Needs) {
     if needs.has(Needs::PROCESSES) {
         object.facts.set("processes", processes(SysvMsgq.recorded(object)));
     }
+}
+
+/// The types of up to `most` messages of a queue of our IPC namespace, the first ones. Nothing is taken.
+/// Fails without read permission and on a kernel without MSG_COPY (msgrcv(2)).
+pub fn types(id: i32, most: u64) -> Result<Vec<i64>> {
+    let mut queue = Queue::new(id);
+    let mut types = Vec::new();
+    let mut text = Vec::new();
+    for position in 0..most {
+        text.clear();
+        match queue.peek(position, &mut text)? {
+            Some(Tag::Type(kind)) => types.push(kind),
+            _ => break,
+        }
+    }
+    Ok(types)
 }
 
 fn first_messages(id: i32) -> Seen<Value> {

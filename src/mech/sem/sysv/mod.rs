@@ -1,6 +1,9 @@
 //! System V semaphore sets, svipc(7).
 
+mod look;
 mod set;
+
+pub use look::{Look, last_operator, look};
 
 use super::sys;
 use crate::error::{Error, Result};

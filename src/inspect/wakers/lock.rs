@@ -1,0 +1,128 @@
+//! Locks: of files, and of the C library in shared memory.
+
+use super::super::facts::Facts;
+use super::{Nature, Need, Waker, note_stopped};
+use crate::model::{Blocked, Futex, Grade, Hold, How, LockKind, Owner, Resource};
+
+/// A lock on a file. Whoever wants it alone needs all others to let go.
+pub(super) fn file(facts: &Facts<'_>, blocked: &Blocked, file: Resource, lock: LockKind, exclusive: bool) -> Vec<Need> {
+    let kind = if exclusive { "exclusive" } else { "shared" };
+    let what = format!("the {kind} {} on {}", lock.word(), facts.name(blocked, file));
+    let (shared, sole): (Vec<&Hold>, Vec<&Hold>) = facts
+        .scene()
+        .holds_of(file)
+        .into_iter()
+        .filter(|hold| hinders(hold, blocked.task.pid, lock))
+        .partition(|hold| matches!(hold.how, How::Lock { exclusive: false, .. }));
+    let waker = |hold: &Hold| Waker {
+        pid: hold.end.pid,
+        tid: None,
+        command: hold.end.command.clone(),
+        grade: hold.grade,
+        does: "holds",
+        because: lock.word().to_owned(),
+    };
+    let need = |holds: &[&Hold]| {
+        let mut need = Need::new(what.clone(), Nature::Held);
+        for hold in holds {
+            if need.by.iter().all(|known: &Waker| known.pid != hold.end.pid) {
+                need.by.push(waker(hold));
+            }
+        }
+        need.closed = !need.by.is_empty();
+        note_stopped(facts, &mut need);
+        need
+    };
+    let mut needs: Vec<Need> = Vec::new();
+    // One that is exclusive is held once; several processes share it by fork(2), and any of them can let go.
+    if !sole.is_empty() {
+        needs.push(need(&sole));
+    }
+    if exclusive {
+        needs.extend(shared.iter().map(|hold| need(&[*hold])));
+    }
+    if needs.is_empty() {
+        let mut nobody = need(&[]);
+        nobody.odd.push("no process that holds it can be seen".to_owned());
+        needs.push(nobody);
+    }
+    needs
+}
+
+/// Whether a hold stands in the way of a lock of this kind: flock(2) knows nothing of fcntl(2), and a
+/// process's own POSIX locks never hinder it.
+fn hinders(hold: &Hold, pid: i32, wanted: LockKind) -> bool {
+    let How::Lock { lock, .. } = hold.how else { return false };
+    match wanted {
+        LockKind::Flock => lock == LockKind::Flock,
+        LockKind::Lease => lock == LockKind::Lease,
+        LockKind::Posix => lock == LockKind::Ofd || lock == LockKind::Posix && hold.end.pid != pid,
+        LockKind::Ofd => matches!(lock, LockKind::Ofd | LockKind::Posix),
+    }
+}
+
+pub(super) fn futex(facts: &Facts<'_>, word: Resource, what: Futex) -> Need {
+    let name = facts.scene().name(word);
+    match what {
+        Futex::Mutex { owner, robust } => match owner {
+            Some(owner) => owned(facts, format!("the mutex that is {name}"), owner, robust),
+            None => mapped(facts, format!("the mutex that is {name}"), word, "it does not say who owns it"),
+        },
+        Futex::Rwlock { writer: Some(writer) } => owned(facts, format!("the rwlock that is {name}"), writer, false),
+        Futex::Rwlock { writer: None } => {
+            mapped(facts, format!("the rwlock that is {name}"), word, "those that hold it to read are not recorded")
+        }
+        Futex::Semaphore { .. } => {
+            mapped(facts, format!("the semaphore that is {name}"), word, "a POSIX semaphore records no holder")
+        }
+        Futex::Condition => {
+            mapped(facts, format!("the condition variable that is {name}"), word, "anybody can signal it")
+        }
+        Futex::Barrier => mapped(facts, format!("the barrier that is {name}"), word, "it waits for more to come"),
+        Futex::Unknown => mapped(facts, format!("a futex, {name}"), word, "it is no lock of the C library"),
+    }
+}
+
+/// What one thread holds until it gives it back.
+fn owned(facts: &Facts<'_>, what: String, owner: Owner, robust: bool) -> Need {
+    let mut need = Need::new(what, Nature::Held);
+    need.closed = true;
+    match owner.pid.and_then(|pid| Some((pid, facts.who(pid)?))) {
+        Some((pid, (command, _))) => need.by.push(Waker {
+            pid,
+            tid: Some(owner.tid),
+            command,
+            grade: Grade::Exact,
+            does: "holds",
+            because: "its owner in memory".to_owned(),
+        }),
+        None if robust => {
+            need.closed = false;
+            need.odd
+                .push(format!("its owner, thread {}, is dead; it is robust, so the kernel wakes a waiter", owner.tid));
+        }
+        None => need.odd.push(format!("its owner, thread {}, is dead: nobody will ever give it back", owner.tid)),
+    }
+    note_stopped(facts, &mut need);
+    need
+}
+
+/// What anybody can change who has the memory mapped.
+fn mapped(facts: &Facts<'_>, what: String, word: Resource, others: &'static str) -> Need {
+    let mut need = Need::new(what, Nature::Held);
+    for hold in facts.scene().holds_of(word.object()) {
+        let How::Mapped { write, .. } = hold.how else { continue };
+        if write && need.by.iter().all(|waker| waker.pid != hold.end.pid) {
+            need.by.push(Waker {
+                pid: hold.end.pid,
+                tid: None,
+                command: hold.end.command.clone(),
+                grade: Grade::Weak,
+                does: "could change",
+                because: "has the memory mapped".to_owned(),
+            });
+        }
+    }
+    need.others = Some(others);
+    need
+}

@@ -1,0 +1,112 @@
+//! Who would come to the other side of a FIFO: nobody has it open, so only names tell.
+
+use super::super::facts::Facts;
+use super::{Nature, Need, Waker};
+use crate::model::{Awaits, Blocked, Grade, Resource, Text};
+
+pub(super) fn fifo(facts: &Facts<'_>, blocked: &Blocked, file: Resource, path: &Text, write: bool) -> Need {
+    let scene = facts.scene();
+    let side = if write { "reader" } else { "writer" };
+    let mut need = Need::new(format!("a {side} of {}", facts.name(blocked, file)), Nature::Held);
+    need.others = Some("anybody who may open it can come");
+    for other in scene.blocked() {
+        let Awaits::Open { file: elsewhere, .. } = other.awaits else { continue };
+        if elsewhere == file || other.task.pid == blocked.task.pid {
+            continue;
+        }
+        for pid in line_of_waiters(facts, other.task.pid) {
+            if pid != blocked.task.pid && names(facts.line(pid).raw(), path.raw()) {
+                add(facts, &mut need, pid, "its command line names it");
+            }
+        }
+    }
+    if need.by.is_empty() {
+        let beside: Vec<&Blocked> =
+            scene.blocked().iter().filter(|other| beside(facts, blocked, file, path, write, other)).collect();
+        // Of several that could be it none is.
+        if let [one] = beside[..] {
+            add(facts, &mut need, one.task.pid, "it opens the other side of a FIFO in the same directory");
+        }
+    }
+    need.closed = !need.by.is_empty();
+    if need.by.is_empty() {
+        need.odd.push(format!("no process is seen that would be its {side}"));
+    }
+    need
+}
+
+fn add(facts: &Facts<'_>, need: &mut Need, pid: i32, because: &str) {
+    if need.by.iter().any(|known| known.pid == pid) {
+        return;
+    }
+    if let Some((command, _)) = facts.who(pid) {
+        let does = "would open";
+        need.by.push(Waker { pid, tid: None, command, grade: Grade::Weak, does, because: because.to_owned() });
+    }
+}
+
+/// A process, and its parents as far as each waits for the end of the one before: a shell and what it runs.
+fn line_of_waiters(facts: &Facts<'_>, pid: i32) -> Vec<i32> {
+    let mut line = vec![pid];
+    let mut last = pid;
+    while let Some(parent) = facts.parent(last) {
+        let waits = |blocked: &&Blocked| match blocked.awaits {
+            Awaits::Child { pid } => pid <= 0 || pid == last,
+            _ => false,
+        };
+        if line.contains(&parent) || facts.blocked_of(parent).find(waits).is_none() {
+            break;
+        }
+        line.push(parent);
+        last = parent;
+    }
+    line
+}
+
+/// Whether a thread is the only other one that waits in a directory, for the other side.
+fn beside(facts: &Facts<'_>, blocked: &Blocked, file: Resource, path: &Text, write: bool, other: &Blocked) -> bool {
+    let Awaits::Open { file: elsewhere, path: their, write: writes } = &other.awaits else { return false };
+    let scene = facts.scene();
+    let alone = |file: Resource| scene.holds_of(file).is_empty() && scene.waiters_of(file).len() == 1;
+    other.task.pid != blocked.task.pid
+        && *elsewhere != file
+        && *writes != write
+        && path.raw().first() == Some(&b'/')
+        && directory(path.raw()) == directory(their.raw())
+        && alone(file)
+        && alone(*elsewhere)
+}
+
+fn directory(path: &[u8]) -> &[u8] {
+    &path[..path.iter().rposition(|byte| *byte == b'/').unwrap_or(0)]
+}
+
+/// Whether a command line names a file, by its path or its last part, as a word of its own.
+fn names(line: &[u8], path: &[u8]) -> bool {
+    let last = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    let part = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(byte));
+    !last.is_empty()
+        && memchr::memmem::find_iter(line, last)
+            .any(|at| !part(at.checked_sub(1).and_then(|at| line.get(at))) && !part(line.get(at + last.len())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_named_by_a_word_of_its_own() {
+        for line in ["sh -c exec 3<f1 4>f2", "cat /tmp/d/f1", "f1", "tee ./f1;x", "a f11 f1"] {
+            assert!(names(line.as_bytes(), b"/tmp/d/f1"), "{line}");
+        }
+        for line in ["cat f11", "cat xf1", "cat f1.log", "cat", ""] {
+            assert!(!names(line.as_bytes(), b"/tmp/d/f1"), "{line}");
+        }
+        assert!(!names(b"cat /", b"/"));
+    }
+
+    #[test]
+    fn the_directory_is_what_stands_before_the_last_slash() {
+        assert_eq!((directory(b"/a/b"), directory(b"/b"), directory(b"b")), (&b"/a"[..], &b""[..], &b""[..]));
+    }
+}

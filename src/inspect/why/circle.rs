@@ -1,0 +1,82 @@
+//! Deadlocks, in words.
+
+use super::prose::span;
+use super::{left, thread_name, word};
+use crate::inspect::deadlock::{self, Cycle, Edge, Wait};
+use crate::inspect::facts::{Facts, reference_value};
+use crate::inspect::wakers;
+use crate::model::{Grade, Seen, Value};
+
+/// One deadlock.
+pub struct Told {
+    pub grade: Grade,
+    /// `cycle`, or `dead owner` if it waits for a thread that is no more.
+    pub kind: &'static str,
+    /// Who waits for whom: a sentence for each.
+    pub lines: Vec<String>,
+    /// The same as facts.
+    pub edges: Vec<Value>,
+}
+
+/// Every deadlock that can be seen, and among how many threads was looked.
+pub fn deadlocks(facts: &Facts<'_>) -> (Vec<Told>, usize) {
+    let blocked = facts.scene().blocked();
+    let waits: Vec<Wait<'_>> =
+        blocked.iter().map(|blocked| Wait { blocked, needs: wakers::of(facts, blocked) }).collect();
+    let cycles = deadlock::find(&waits, |pid| facts.threads(pid));
+    let told = cycles.iter().map(|cycle| tell(facts, &waits, cycle)).collect();
+    (told, blocked.len())
+}
+
+fn tell(facts: &Facts<'_>, waits: &[Wait<'_>], cycle: &Cycle) -> Told {
+    let dead = cycle.edges.iter().any(|edge| edge.waker.is_none());
+    Told {
+        grade: cycle.grade(waits),
+        kind: if dead { "dead owner" } else { "cycle" },
+        lines: cycle.edges.iter().map(|edge| line(&waits[edge.wait], edge)).collect(),
+        edges: cycle.edges.iter().map(|edge| Value::Record(record(facts, &waits[edge.wait], edge))).collect(),
+    }
+}
+
+fn line(wait: &Wait<'_>, edge: &Edge) -> String {
+    let (blocked, need) = (wait.blocked, &wait.needs[edge.need]);
+    let task = &blocked.task;
+    let who = thread_name(task.pid, task.tid, &task.command);
+    let mut line = format!("{who} waits in {} for {}", blocked.call, need.what);
+    match edge.waker.map(|at| &need.by[at]) {
+        Some(waker) => {
+            if !waker.does.is_empty() {
+                line.push_str(&format!(", which {} {}", waker.name(), waker.does));
+            }
+            line.push_str(&format!(" [{}: {}]", waker.grade.word(), waker.because));
+        }
+        None => line.push_str(&format!("; {} [exact: its owner in memory]", need.odd.join("; "))),
+    }
+    if let Some(left) = left(blocked) {
+        line.push_str(&format!(", until it gives up after another {}", span(left)));
+    }
+    line
+}
+
+fn record(facts: &Facts<'_>, wait: &Wait<'_>, edge: &Edge) -> Vec<(&'static str, Seen<Value>)> {
+    let (blocked, need) = (wait.blocked, &wait.needs[edge.need]);
+    let waker = edge.waker.map(|at| &need.by[at]);
+    let resource = blocked.awaits.resources().first().copied();
+    let reference = resource.and_then(|resource| facts.reference(blocked, resource));
+    let grade = waker.map_or(Grade::Exact, |waker| waker.grade);
+    vec![
+        ("pid", Seen::Is(Value::Pid(blocked.task.pid))),
+        ("tid", Seen::Is(Value::Pid(blocked.task.tid))),
+        ("command", Seen::Is(Value::Text(blocked.task.command.clone()))),
+        ("call", Seen::Is(Value::Word(blocked.call))),
+        ("waits_for", Seen::Is(Value::Word(word(&blocked.awaits)))),
+        ("ref", reference.as_ref().map(reference_value).into()),
+        ("timeout", left(blocked).map(Value::Duration).into()),
+        ("holder_pid", waker.map(|waker| Value::Pid(waker.pid)).into()),
+        ("holder_tid", waker.and_then(|waker| waker.tid).map(Value::Pid).into()),
+        ("holder_command", waker.map(|waker| Value::Text(waker.command.clone())).into()),
+        ("grade", Seen::Is(Value::Word(grade.word()))),
+        ("why", waker.map(|waker| Value::Phrase(waker.because.clone())).into()),
+        ("text", Seen::Is(Value::Phrase(line(wait, edge)))),
+    ]
+}

@@ -1,0 +1,320 @@
+//! Deadlocks of every kind that ipcx finds, staged as real processes, and near misses that are none.
+//!
+//! Other tests stage theirs at the same time, so each looks for those of its own processes.
+
+use crate::kit::{Env, Running, until};
+use serde_json::{Value, json};
+
+/// The deadlocks that processes of these take part in, and what stands in it of each: the pids in order.
+fn among(env: &Env, processes: &[&Running]) -> Vec<Value> {
+    let output = env.ipcx(["why", "--deadlocks", "--json"]).output().unwrap();
+    assert!(matches!(output.status.code(), Some(0 | 1)), "{}", String::from_utf8_lossy(&output.stderr));
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let ours = |cycle: &Value| pids(cycle).iter().any(|pid| processes.iter().any(|process| process.pid == *pid));
+    document["objects"].as_array().unwrap().iter().filter(|cycle| ours(cycle)).cloned().collect()
+}
+
+fn pids(cycle: &Value) -> Vec<u32> {
+    let edges = cycle["edges"].as_array().unwrap();
+    edges.iter().map(|edge| u32::try_from(edge["pid"].as_u64().unwrap()).unwrap()).collect()
+}
+
+/// The one deadlock in which exactly these processes are.
+#[track_caller]
+fn found(env: &Env, processes: &[&Running]) -> Value {
+    let mut last = Vec::new();
+    until("the deadlock", || {
+        last = among(env, processes);
+        !last.is_empty()
+    });
+    assert_eq!(last.len(), 1, "{last:#?}");
+    let cycle = last.remove(0);
+    let mut in_it = pids(&cycle);
+    assert_eq!(in_it.iter().min(), in_it.first(), "it is told from the lowest pid on: {cycle:#}");
+    let mut expected: Vec<u32> = processes.iter().map(|process| process.pid).collect();
+    in_it.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(in_it, expected, "{cycle:#}");
+    cycle
+}
+
+/// Waits until each is blocked in this call, and then finds them in no deadlock.
+#[track_caller]
+fn none(env: &Env, blocked: &[(&Running, &str)], others: &[&Running]) {
+    for (process, call) in blocked {
+        until(&format!("pid {} to block in {call}", process.pid), || blocked_in(env, process.pid) == *call);
+    }
+    let all: Vec<&Running> = blocked.iter().map(|(process, _)| *process).chain(others.iter().copied()).collect();
+    assert_eq!(among(env, &all), [json!(null); 0]);
+}
+
+fn blocked_in(env: &Env, pid: u32) -> String {
+    let output = env.ipcx(["why", "--json", &pid.to_string()]).output().unwrap();
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    document["objects"][0]["call"].as_str().unwrap_or_default().to_owned()
+}
+
+/// A process that takes a semaphore of set 0, says so, and waits for a line before it runs a script.
+fn holding(env: &Env, index: usize, then: &str) -> Running {
+    let script = format!("echo; read x; {then}");
+    let mut process = env.start(["sem", "run", "0", "-i", &index.to_string(), "--", "sh", "-c", &script]);
+    assert_eq!(process.line(), "");
+    process
+}
+
+/// The same with a lock of flock(1) on a file.
+fn locking(env: &Env, file: &str, then: &str) -> Running {
+    let mut process = env.start_sh(&format!("exec 3>{file}; flock 3; echo; read x; {then}"));
+    assert_eq!(process.line(), "");
+    process
+}
+
+fn go(processes: &mut [&mut Running]) {
+    processes.iter_mut().for_each(|process| process.write(b"\n"));
+}
+
+#[test]
+fn two_semaphores() {
+    let env = Env::new();
+    env.out(["sem", "create", "--value", "1,1"]);
+    let mut a = holding(&env, 0, "exec ipcx sem wait 0 -i 1");
+    let mut b = holding(&env, 1, "exec ipcx sem wait 0 -i 0");
+    go(&mut [&mut a, &mut b]);
+    let cycle = found(&env, &[&a, &b]);
+    assert_eq!(cycle["kind"], "cycle");
+    // Without the right to load a BPF program the last operator is all that is known.
+    assert!(["exact", "strong"].contains(&cycle["grade"].as_str().unwrap()), "{cycle:#}");
+    for (edge, other) in cycle["edges"].as_array().unwrap().iter().zip([&cycle["edges"][1], &cycle["edges"][0]]) {
+        assert_eq!((&edge["waits_for"], &edge["ref"]), (&json!("semaphore"), &json!("sem/0")));
+        assert_eq!(edge["holder_pid"], other["pid"]);
+        assert!(edge["text"].as_str().unwrap().contains(" of sem/0, which process "), "{edge:#}");
+    }
+    let said = env.ipcx(["why", "--deadlocks"]).assert().code(1).get_output().stdout.clone();
+    let said = String::from_utf8(said).unwrap();
+    assert!(said.starts_with("deadlock 1 ("), "{said}");
+    let line =
+        format!(". process {} (ipcx) waits in semtimedop for semaphore 1 of sem/0, which process {}", a.pid, b.pid);
+    assert!(said.contains(&line), "{said}");
+}
+
+#[test]
+fn two_semaphores_without_undo_by_their_last_operators() {
+    let env = Env::new();
+    env.out(["sem", "create", "--value", "1,1"]);
+    let take = |first: &str, second: &str| {
+        let mut process = env.start([
+            "sem",
+            "op",
+            "0",
+            first,
+            "--",
+            "sh",
+            "-c",
+            &format!("echo; read x; exec ipcx sem wait 0 -i {second}"),
+        ]);
+        assert_eq!(process.line(), "");
+        process
+    };
+    let (mut a, mut b) = (take("0=-1", "1"), take("1=-1", "0"));
+    go(&mut [&mut a, &mut b]);
+    let cycle = found(&env, &[&a, &b]);
+    assert_eq!(cycle["grade"], "strong");
+    assert_eq!(cycle["edges"][0]["why"], "last operator");
+}
+
+#[test]
+fn dining_philosophers() {
+    let env = Env::new();
+    env.out(["sem", "create", "--value", "1,1,1,1,1"]);
+    let mut all: Vec<Running> =
+        (0..5).map(|at| holding(&env, at, &format!("exec ipcx sem wait 0 -i {}", (at + 1) % 5))).collect();
+    go(&mut all.iter_mut().collect::<Vec<_>>());
+    let cycle = found(&env, &all.iter().collect::<Vec<_>>());
+    let edges = cycle["edges"].as_array().unwrap();
+    for (at, edge) in edges.iter().enumerate() {
+        assert_eq!(edge["holder_pid"], edges[(at + 1) % 5]["pid"], "each waits for the next: {cycle:#}");
+    }
+}
+
+#[test]
+fn two_flocks() {
+    let env = Env::new();
+    let mut a = locking(&env, "a", "exec 4>b; exec flock 4");
+    let mut b = locking(&env, "b", "exec 4>a; exec flock 4");
+    go(&mut [&mut a, &mut b]);
+    let cycle = found(&env, &[&a, &b]);
+    assert_eq!(cycle["grade"], "exact");
+    assert_eq!((&cycle["edges"][0]["call"], &cycle["edges"][0]["waits_for"]), (&json!("flock"), &json!("flock")));
+    let path = env.path("b").display().to_string();
+    assert!(
+        cycle["edges"].as_array().unwrap().iter().any(|edge| edge["text"].as_str().unwrap().contains(&path)),
+        "{cycle:#}"
+    );
+}
+
+#[test]
+fn a_flock_against_a_semaphore() {
+    let env = Env::new();
+    env.out(["sem", "create", "--value", "1"]);
+    let mut a = locking(&env, "a", "exec ipcx sem wait 0");
+    let mut b = holding(&env, 0, "exec 3>a; exec flock 3");
+    go(&mut [&mut a, &mut b]);
+    let cycle = found(&env, &[&a, &b]);
+    let calls: Vec<&Value> = cycle["edges"].as_array().unwrap().iter().map(|edge| &edge["call"]).collect();
+    assert!(calls.contains(&&json!("flock")) && calls.contains(&&json!("semtimedop")), "{cycle:#}");
+}
+
+#[test]
+fn two_process_shared_mutexes() {
+    let env = Env::new();
+    let mut a = env.start_mutexes(0, Some(1));
+    let mut b = env.start_mutexes(1, Some(0));
+    assert_eq!((a.line(), b.line()), (String::new(), String::new()));
+    go(&mut [&mut a, &mut b]);
+    let cycle = found(&env, &[&a, &b]);
+    assert_eq!((&cycle["grade"], &cycle["kind"]), (&json!("exact"), &json!("cycle")));
+    assert_eq!((&cycle["edges"][0]["call"], &cycle["edges"][0]["waits_for"]), (&json!("futex"), &json!("mutex")));
+}
+
+#[test]
+fn a_mutex_whose_owner_is_dead() {
+    let env = Env::new();
+    let mut dead = env.start_mutexes(0, None);
+    assert_eq!(dead.line(), "");
+    let tid = dead.pid;
+    assert!(dead.status().success());
+    let mut waiting = env.start_mutexes(1, Some(0));
+    assert_eq!(waiting.line(), "");
+    go(&mut [&mut waiting]);
+    let cycle = found(&env, &[&waiting]);
+    assert_eq!((&cycle["grade"], &cycle["kind"]), (&json!("exact"), &json!("dead owner")));
+    assert!(
+        cycle["edges"][0]["text"].as_str().unwrap().contains(&format!("its owner, thread {tid}, is dead")),
+        "{cycle:#}"
+    );
+    let said = env.out(["why", &waiting.pid.to_string()]);
+    assert!(said.contains(&format!("Odd: its owner, thread {tid}, is dead: nobody will ever give it back.")), "{said}");
+}
+
+#[test]
+fn two_fifos_opened_in_opposite_order() {
+    let env = Env::new();
+    env.out(["mkfifo", "./one", "./two"]);
+    let a = env.start_sh("exec 3<one 4>two");
+    let b = env.start_sh("exec 3<two 4>one");
+    let cycle = found(&env, &[&a, &b]);
+    assert_eq!(cycle["grade"], "weak");
+    let text = cycle["edges"][0]["text"].as_str().unwrap();
+    assert!(text.contains("for a writer of fifo/") && text.ends_with("[weak: its command line names it]"), "{text}");
+}
+
+#[test]
+fn two_full_pipes_in_a_ring() {
+    let env = Env::new();
+    env.out(["mkfifo", "./one", "./two"]);
+    let a = env.start_sh("exec 3>one 4<two; exec cat /dev/zero >&3");
+    let b = env.start_sh("exec 3<one 4>two; exec cat /dev/zero >&4");
+    let cycle = found(&env, &[&a, &b]);
+    assert!(["exact", "strong"].contains(&cycle["grade"].as_str().unwrap()), "{cycle:#}");
+    assert_eq!((&cycle["edges"][0]["call"], &cycle["edges"][0]["waits_for"]), (&json!("write"), &json!("room")));
+}
+
+#[test]
+fn two_that_only_read_from_each_other_unless_a_third_can_write() {
+    let env = Env::new();
+    env.out(["mkfifo", "./one", "./two"]);
+    let a = env.start_sh("exec cat >one <two");
+    let b = env.start_sh("exec cat <one >two");
+    found(&env, &[&a, &b]);
+    let mut third = env.start_sh("exec 3>one; echo; read x; exec sleep 1000");
+    assert_eq!(third.line(), "");
+    none(&env, &[(&a, "read"), (&b, "read"), (&third, "read")], &[]);
+}
+
+#[test]
+fn a_parent_that_waits_for_a_child_that_waits_for_it() {
+    let env = Env::new();
+    env.out(["mkfifo", "./one"]);
+    // Nobody reads what the child writes but its parent, which waits for it to end.
+    let parent = env.start_sh("exec 3<>one; cat /dev/zero >&3; :");
+    until("the deadlock", || {
+        let cycles = among(&env, &[&parent]);
+        cycles.first().is_some_and(|cycle| pids(cycle).len() == 2 && cycle["edges"][0]["call"] == "wait4")
+    });
+}
+
+#[test]
+fn a_holder_that_runs_and_a_chain_are_none() {
+    let env = Env::new();
+    env.out(["sem", "create", "--value", "1,1,1"]);
+    let mut a = holding(&env, 0, "exec ipcx sem wait 0 -i 1");
+    let mut b = holding(&env, 1, "exec ipcx sem wait 0 -i 2");
+    let c = holding(&env, 2, "exec ipcx sem wait 0 -i 0");
+    go(&mut [&mut a, &mut b]);
+    // The last one still waits for a line of ours.
+    none(&env, &[(&a, "semtimedop"), (&b, "semtimedop")], &[&c]);
+    let mut c = c;
+    go(&mut [&mut c]);
+    found(&env, &[&a, &b, &c]);
+}
+
+#[test]
+fn who_tries_again_and_again_is_in_none() {
+    let env = Env::new();
+    let mut a = locking(&env, "a", "exec 4>b; exec flock 4");
+    let mut b = locking(&env, "b", "exec 4>a; until flock -n 4; do sleep 0.02; done");
+    go(&mut [&mut a, &mut b]);
+    none(&env, &[(&a, "flock")], &[&b]);
+}
+
+#[test]
+fn consumers_that_wait_for_the_next_post_are_in_none() {
+    let env = Env::new();
+    env.out(["sem", "create", "--value", "1,1"]);
+    let consume = |first: &str, second: &str| {
+        env.start(["sem", "op", "0", first, "--", "ipcx", "sem", "wait", "0", "-i", second])
+    };
+    // Each was the last to take from the semaphore for which it waits now.
+    let (a, b) = (consume("0=-1", "0"), consume("1=-1", "1"));
+    none(&env, &[(&a, "semtimedop"), (&b, "semtimedop")], &[]);
+}
+
+#[test]
+fn clients_servers_and_shells_at_rest_are_in_none() {
+    let env = Env::new();
+    let server = env.start(["sock", "listen", "./s"]);
+    until("the socket", || env.path("s").exists());
+    let client = env.start(["sock", "connect", "./s"]);
+    let shell = env.start_sh("cat; :");
+    none(&env, &[(&shell, "wait4")], &[&server, &client]);
+    env.out(["msgq", "create"]);
+    env.out(["msgq", "create"]);
+    // Each has sent to the other and has nothing to do.
+    let talk = |from: &str, to: &str| env.start_sh(&format!("exec ipcx msgq recv {from} --follow {to}"));
+    let (a, b) = (talk("0", ""), talk("1", ""));
+    none(&env, &[(&a, "msgrcv"), (&b, "msgrcv")], &[]);
+}
+
+#[test]
+fn the_status_says_whether_there_is_one() {
+    let env = Env::new();
+    // In a PID namespace of their own, in which no other test shows.
+    let alone = |script: &str| {
+        let mut command = env.sh(&format!("exec unshare --pid --fork --mount-proc --kill-child sh -euc '{script}'"));
+        command.output().unwrap()
+    };
+    if !alone("true").status.success() {
+        crate::skip!("no PID namespace can be made here");
+    }
+    let free = alone("ipcx why --deadlocks");
+    assert_eq!((free.status.code(), &free.stdout[..]), (Some(0), &b""[..]));
+    let said = String::from_utf8_lossy(&free.stderr).into_owned();
+    assert!(said.starts_with("ipcx: no deadlock among ") && said.contains(" blocked thread"), "{said}");
+    env.out(["mkfifo", "./one", "./two"]);
+    let script = "sh -c \"exec 3<one 4>two\" & sh -c \"exec 3<two 4>one\" &
+        until ipcx why --deadlocks >out; test $? = 1; do :; done; cat out; exit 7";
+    let stuck = alone(script);
+    assert_eq!(stuck.status.code(), Some(7), "{stuck:?}");
+    let said = String::from_utf8_lossy(&stuck.stdout).into_owned();
+    assert!(said.starts_with("deadlock 1 (weak):\n  1. process "), "{said}");
+}
