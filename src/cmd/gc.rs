@@ -1,7 +1,7 @@
 //! `ipcx gc`: remove what nobody can be using any more.
 
 use super::ls::say;
-use super::stale::{Choice, Look, column, identity, sentences, size};
+use super::stale::{Choice, EVIDENCE, Look, column, identity, sentences, size};
 use super::{Context, Outcome};
 use crate::error::Error;
 use crate::exit::Status;
@@ -61,7 +61,7 @@ static FIELDS: &[Field<Row>] = &[
     column("verdict", false, |row, _| Seen::Is(Value::Word(row.judged.verdict.word()))),
     column("result", true, |row, _| Seen::Is(Value::Word(row.result))),
     column("detail", false, |row, _| row.detail.clone().map(Value::Phrase).into()),
-    column("evidence", true, |row, _| sentences(row.judged.verdict.because())),
+    column(EVIDENCE, true, |row, _| sentences(row.judged.verdict.because())),
     column("pattern", false, |row, _| row.judged.known.as_ref().map(|known| Value::Word(known.maker)).into()),
 ];
 
@@ -91,7 +91,7 @@ pub fn run(args: &GcArgs, ctx: &mut Context) -> Outcome {
             rows.push(row);
         }
     }
-    args.look.show(FIELDS, &rows, &gaps, ctx)?;
+    args.look.show(FIELDS, &rows, |row| row.judged.verdict.because(), &gaps, ctx)?;
     conclude(&rows, args.yes, ctx);
     if !args.look.json {
         say(&gaps, ctx);
@@ -134,5 +134,68 @@ fn remove(before: Judged, patience: Duration, scene: &Scene<'_>) -> (Row, Option
     match judged::remove(condemned) {
         Ok(lost) => (row(now, "removed", lost), None),
         Err(error) => failed(now, error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Ident, Kind, ObjectRef, Text};
+    use std::fs::{self, File};
+    use std::path::PathBuf;
+
+    /// A file in /dev/shm that is gone after the test, with the name of an orphan.
+    struct Orphan(PathBuf);
+
+    impl Orphan {
+        fn new(name: &str) -> Orphan {
+            let path = PathBuf::from(format!("/dev/shm/torch_4194305_{}_{name}", std::process::id()));
+            fs::write(&path, "x").unwrap();
+            Orphan(path)
+        }
+
+        fn reference(&self) -> ObjectRef {
+            let name = format!("/{}", self.0.file_name().unwrap().to_str().unwrap());
+            ObjectRef { kind: Kind::Shm, id: Ident::Name(Text::from(name.as_str())) }
+        }
+
+        fn judge(&self) -> Judged {
+            let holders = Holders::default();
+            judged::judge_again(&self.reference(), Duration::ZERO, &Scene::new(&holders)).unwrap()
+        }
+    }
+
+    impl Drop for Orphan {
+        fn drop(&mut self) {
+            drop(fs::remove_file(&self.0));
+        }
+    }
+
+    /// What becomes of an orphan when this happens between the plan and the act.
+    #[track_caller]
+    fn result<T>(name: &str, happens: impl FnOnce(&Orphan) -> T) -> (&'static str, bool) {
+        let orphan = Orphan::new(name);
+        let before = orphan.judge();
+        assert_eq!(before.verdict.word(), "orphan", "{:?}", before.verdict);
+        let happened = happens(&orphan);
+        let holders = Holders::default();
+        let (row, failed) = remove(before, Duration::ZERO, &Scene::new(&holders));
+        assert!(failed.is_none());
+        drop(happened);
+        (row.result, orphan.0.exists())
+    }
+
+    #[test]
+    fn an_orphan_is_looked_at_again_before_it_is_removed() {
+        assert_eq!(result("still", |_| {}), ("removed", false));
+        assert_eq!(result("used", |orphan| File::open(&orphan.0).unwrap()), ("in use", true));
+        assert_eq!(result("gone", |orphan| fs::remove_file(&orphan.0).unwrap()), ("gone", false));
+        let replace = |orphan: &Orphan| {
+            // Both at once, so that the other one has another inode.
+            let other = orphan.0.with_extension("new");
+            fs::write(&other, "y").unwrap();
+            fs::rename(other, &orphan.0).unwrap();
+        };
+        assert_eq!(result("replaced", replace), ("changed", true));
     }
 }

@@ -158,11 +158,12 @@ pub struct Look {
 }
 
 impl Look {
-    /// Shows rows; in JSON with all fields and with the gaps.
+    /// Shows rows, each with its evidence; in JSON with all fields and with the gaps.
     pub fn show<T: Sync>(
         &self,
         fields: &[Field<T>],
         rows: &[T],
+        because: fn(&T) -> &[String],
         gaps: &[Gap],
         ctx: &mut Context,
     ) -> anyhow::Result<()> {
@@ -182,6 +183,20 @@ impl Look {
             rows.iter().try_for_each(|row| render::json_line(out, &all, row))?;
         } else if self.raw {
             render::raw(out, &usual, rows, layout.headings, times, style.now)?;
+        } else if layout.width.is_some() && !rows.is_empty() {
+            // Evidence is not cut to fit: it stands below its row.
+            let narrow: Vec<&Field<T>> = usual.into_iter().filter(|field| field.key != EVIDENCE).collect();
+            let mut table = Vec::new();
+            render::table(&mut table, &narrow, rows, &style, layout)?;
+            let table = String::from_utf8_lossy(&table);
+            let titles = usize::from(layout.headings);
+            for (at, line) in table.lines().enumerate() {
+                out.line(format_args!("{line}"))?;
+                let row = at.checked_sub(titles).and_then(|at| rows.get(at));
+                for said in row.into_iter().flat_map(because) {
+                    out.line(format_args!("    {said}"))?;
+                }
+            }
         } else if !rows.is_empty() {
             render::table(out, &usual, rows, &style, layout)?;
         }
@@ -189,6 +204,9 @@ impl Look {
         Ok(())
     }
 }
+
+/// The column of sentences.
+pub const EVIDENCE: &str = "evidence";
 
 pub const fn column<T>(key: &'static str, default: bool, get: fn(&T, &'static str) -> Seen<Value>) -> Field<T> {
     Field { key, help: "", kinds: KINDS, needs: Needs::SCAN, default, align: Align::Left, get }
@@ -221,7 +239,7 @@ static FIELDS: &[Field<Judged>] = &[
     Field { align: Align::Right, ..column("size", true, |row, _| size(&row.object)) },
     column("last_use", true, |row, _| row.last_use.map(Value::Time).into()),
     column("verdict", true, |row, _| Seen::Is(Value::Word(row.verdict.word()))),
-    column("evidence", true, |row, _| sentences(row.verdict.because())),
+    column(EVIDENCE, true, |row, _| sentences(row.verdict.because())),
     column("pattern", false, |row, _| row.known.as_ref().map(|known| Value::Word(known.maker)).into()),
     column("advice", false, |row, _| row.known.as_ref().map(|known| Value::Word(known.advice)).into()),
 ];
@@ -236,7 +254,7 @@ pub fn run(args: &StaleArgs, ctx: &mut Context) -> Outcome {
         judged.into_iter().partition(|one| chosen(one.verdict.word()));
     let rank = |one: &Judged| Verdict::WORDS.iter().position(|word| *word == one.verdict.word());
     shown.sort_by_key(rank);
-    args.look.show(FIELDS, &shown, &gaps, ctx)?;
+    args.look.show(FIELDS, &shown, |one| one.verdict.because(), &gaps, ctx)?;
     let mut rest = Vec::new();
     for word in Verdict::WORDS {
         match others.iter().filter(|one| one.verdict.word() == word).count() {

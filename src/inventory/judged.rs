@@ -9,7 +9,7 @@ use crate::sys::walk::Walk;
 use nix::sys::stat::SFlag;
 use std::convert::Infallible;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// How many levels below a directory FIFOs and sockets are looked for.
@@ -85,7 +85,7 @@ fn each_file(kinds: &[Kind], wanted: &Wanted<'_>, holders: &Holders, see: &mut i
     let mut walk = Walk::default();
     let is_one = |kind| kind == SFlag::S_IFIFO || kind == SFlag::S_IFSOCK;
     wanted.places.iter().for_each(|place| walk.through(place, DEPTH, is_one));
-    let mut gaps: Vec<Gap> = walk.unread.iter().map(|(path, errno)| unread(path, *errno)).collect();
+    let mut gaps: Vec<Gap> = unread(&walk).into_iter().collect();
     walk.files.sort();
     walk.files.dedup();
     for (path, is) in walk.files {
@@ -108,8 +108,13 @@ fn each_file(kinds: &[Kind], wanted: &Wanted<'_>, holders: &Holders, see: &mut i
     gaps
 }
 
-fn unread(path: &Path, errno: nix::errno::Errno) -> Gap {
-    let subject = Text::from(path.as_os_str().as_bytes()).escaped().to_string();
-    let note = Some(format!("{subject} could not be searched: {}", crate::error::describe(errno)));
-    Gap { subject, field: None, reason: Reason { call: "open", errno: errno as i32 }, note }
+/// The directories that could not be searched, as one: in /tmp every user has some of his own.
+fn unread(walk: &Walk) -> Option<Gap> {
+    let (first, errno) = walk.unread.first()?;
+    let first = Text::from(first.as_os_str().as_bytes()).escaped().to_string();
+    let (subject, note) = match walk.unread.len() {
+        1 => (first, "it could not be searched".to_owned()),
+        n => (format!("{n} directories, such as {first}"), "they could not be searched".to_owned()),
+    };
+    Some(Gap { subject, field: None, reason: Reason { call: "open", errno: *errno as i32 }, note: Some(note) })
 }

@@ -1,8 +1,9 @@
 use crate::kit::look::{assert_harmless, by_ref, refs};
-use crate::kit::{Env, Starts as _, until};
+use crate::kit::{Env, Running, Starts as _, until};
 use assert_cmd::Command;
 use serde_json::{Value, json};
 use std::fs;
+use std::io::Read as _;
 
 /// A pid that no process can have: it is over the largest pid_max, proc_sys_kernel(5).
 const NO_PID: &str = "4194305";
@@ -13,7 +14,7 @@ fn stale(env: &Env, args: &[&str]) -> Value {
 }
 
 /// A segment that is an orphan, one that is in use, a region that is a suspect.
-fn three(env: &Env) -> crate::kit::Running {
+fn three(env: &Env) -> Running {
     env.out(["shm", "create", "0x4d2", "--size", "4K"]);
     env.out(["shm", "create", "--size", "4K"]);
     env.out(["shm", "create", "/frames", "--size", "10"]);
@@ -35,6 +36,26 @@ fn orphans_come_first_and_what_is_in_use_is_only_counted() {
     assert!(lines[1].contains("nobody has it attached (nattch 0); its creator, process "), "{shown}");
     assert!(lines[2].starts_with("shm//frames ") && lines[2].contains("suspect"), "{shown}");
     assert_eq!(said, "ipcx: 2 objects; not shown: 1 in use\n");
+}
+
+#[test]
+fn on_a_terminal_the_evidence_stands_whole_below_its_object() {
+    let env = Env::new();
+    env.out(["shm", "create", "--size", "4K"]);
+    let args = ["stale", "--idle", "0s", "--in", ".", "--color", "never"];
+    let (running, mut terminal) = Running::in_terminal(env.command(args), true);
+    let mut shown = String::new();
+    // The other side is closed at the end, which a terminal says with EIO.
+    drop(terminal.read_to_string(&mut shown));
+    drop(running);
+    let lines: Vec<&str> = shown.lines().map(str::trim_end).collect();
+    assert!(lines[0].starts_with("REF") && !lines[0].contains("EVIDENCE"), "{shown}");
+    assert!(lines[1].starts_with("shm/0 ") && lines[1].ends_with("orphan"), "{shown}");
+    assert_eq!(lines[2], "    nobody has it attached (nattch 0)", "{shown}");
+    assert!(
+        lines[3].starts_with("    its creator, process ") && lines[4].starts_with("    it was last used"),
+        "{shown}"
+    );
 }
 
 #[test]
