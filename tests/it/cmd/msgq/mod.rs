@@ -57,9 +57,8 @@ fn drain(env: &Env, queue: &str) -> Vec<String> {
     env.out(["msgq", "recv", queue, "--all"]).lines().map(str::to_owned).collect()
 }
 
-/// What `show` knows of a queue.
+/// What `show` knows of a queue, but for the evidence, which tells how long ago it was used.
 #[track_caller]
-/// What there is of a queue, but for the evidence, which tells how long ago it was used.
 fn shown(env: &Env, queue: &str) -> serde_json::Value {
     let mut queue = env.json(["msgq", "show", queue, "--json"])["objects"][0].clone();
     queue.as_object_mut().unwrap().remove("evidence");
