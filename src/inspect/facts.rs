@@ -31,7 +31,6 @@ pub struct Facts<'a> {
     lines: Known<i32, Text>,
     parents: Known<i32, Option<i32>>,
     threads: Known<i32, usize>,
-    blocked: OnceCell<HashMap<i32, Vec<usize>>>,
 }
 
 impl<'a> Facts<'a> {
@@ -49,7 +48,6 @@ impl<'a> Facts<'a> {
             lines: Known::default(),
             parents: Known::default(),
             threads: Known::default(),
-            blocked: OnceCell::new(),
         }
     }
 
@@ -133,16 +131,8 @@ impl<'a> Facts<'a> {
     }
 
     /// The threads of a process that are blocked.
-    pub fn blocked_of(&self, pid: i32) -> impl Iterator<Item = &'a Blocked> {
-        let all = self.scene.blocked();
-        let index = self.blocked.get_or_init(|| {
-            let mut index: HashMap<i32, Vec<usize>> = HashMap::new();
-            for (at, blocked) in all.iter().enumerate() {
-                index.entry(blocked.task.pid).or_default().push(at);
-            }
-            index
-        });
-        index.get(&pid).into_iter().flatten().map(|at| &all[*at])
+    pub fn blocked_of(&self, pid: i32) -> &'a [Blocked] {
+        self.scene.blocked_of(pid)
     }
 
     /// The reference of what a thread waits for. A FIFO that nobody has open yet is known by its path alone.

@@ -32,7 +32,7 @@ pub fn fill(object: &mut Object, scene: &Scene<'_>, alone: bool) -> Vec<Gap> {
         list => Seen::Is(list),
     };
     let waiters: Vec<Value> =
-        scene.waiters_of(resource).into_iter().map(|blocked| Value::Blocked(Box::new(blocked.clone()))).collect();
+        scene.waiters_of(resource).map(|blocked| Value::Blocked(Box::new(blocked.clone()))).collect();
     let waiters = match scene.unseen_waiters().filter(|_| waiters.is_empty()) {
         Some(reason) => Seen::Hidden(Box::new(reason)),
         None => Seen::Is(Value::List(waiters)),

@@ -7,6 +7,7 @@ mod deadlock;
 pub mod facts;
 pub mod fields;
 mod name;
+mod owned;
 pub mod scene;
 pub mod usage;
 mod wakers;

@@ -1,6 +1,7 @@
 //! One picture of all processes and the resources that they hold and wait for.
 
 use super::name::{self, Names};
+use super::owned;
 use crate::model::{
     Blocked, End, Fingerprint, Gap, Grade, Hold, How, Ident, Kind, Memory, Object, ObjectRef, Reason, Resource, Role,
     Text,
@@ -26,8 +27,8 @@ pub struct Scene<'a> {
     mapped: OnceLock<ByResource<Hold>>,
     undone: OnceLock<Seen>,
     locked: OnceLock<Seen>,
+    owned: OnceLock<ByResource<Hold>>,
     blocking: OnceLock<Blocking>,
-    waiters: OnceLock<ByResource<usize>>,
 }
 
 /// Holds, and what could not be seen of them.
@@ -43,8 +44,8 @@ impl<'a> Scene<'a> {
             mapped: OnceLock::new(),
             undone: OnceLock::new(),
             locked: OnceLock::new(),
+            owned: OnceLock::new(),
             blocking: OnceLock::new(),
-            waiters: OnceLock::new(),
         }
     }
 
@@ -66,26 +67,21 @@ impl<'a> Scene<'a> {
         self.blocking.get_or_init(blocked::all)
     }
 
-    /// The threads that wait for a resource or for a word in it.
-    pub fn waiters_of(&self, resource: Resource) -> Vec<&Blocked> {
-        let index = self.waiters.get_or_init(|| {
-            let mut index: ByResource<usize> = HashMap::new();
-            for (at, blocked) in self.blocked().iter().enumerate() {
-                for resource in blocked.awaits.resources() {
-                    index.entry(resource).or_default().push(at);
-                    if resource.object() != resource {
-                        index.entry(resource.object()).or_default().push(at);
-                    }
-                }
-            }
-            index
-        });
-        index.get(&resource).into_iter().flatten().map(|at| &self.blocked()[*at]).collect()
+    /// The blocked threads of a process.
+    pub fn blocked_of(&self, pid: i32) -> &[Blocked] {
+        self.blocking().of_process(pid)
+    }
+
+    /// The threads that wait for a resource or, if it is an object, for a word in it.
+    pub fn waiters_of(&self, resource: Resource) -> impl Iterator<Item = &Blocked> {
+        let object = resource.object();
+        let it = move |blocked: &&Blocked| resource == object || blocked.awaits.resources().contains(&resource);
+        self.blocking().on(object).filter(it)
     }
 
     /// Everything that any process holds, whatever it is.
     pub fn holds(&self) -> Vec<&Hold> {
-        [self.open(), self.mapped(), self.undone(), self.locked()]
+        [self.open(), self.mapped(), self.undone(), self.locked(), self.owned()]
             .into_iter()
             .flat_map(HashMap::values)
             .flatten()
@@ -96,10 +92,11 @@ impl<'a> Scene<'a> {
     pub fn holds_of(&self, resource: Resource) -> Vec<&Hold> {
         let sources: &[fn(&Self) -> &ByResource<Hold>] = match resource {
             // No descriptor leads to them.
-            Resource::Sysv { kind: Kind::Shm, .. } => &[Self::mapped],
+            Resource::Sysv { kind: Kind::Shm, .. } => &[Self::mapped, Self::owned],
             Resource::Sysv { kind: Kind::Sem, .. } => &[Self::undone],
-            Resource::File { .. } => &[Self::open, Self::mapped, Self::locked],
+            Resource::File { .. } => &[Self::open, Self::mapped, Self::locked, Self::owned],
             Resource::Eventfd(_) => &[Self::open],
+            Resource::Word { .. } => &[Self::owned],
             _ => &[],
         };
         sources.iter().flat_map(|source| source(self).get(&resource)).flatten().collect()
@@ -152,6 +149,17 @@ impl<'a> Scene<'a> {
             }
         };
         &self.locked.get_or_init(look).0
+    }
+
+    /// The mutexes in shared memory that threads own: robust ones, which the kernel knows of, and those that
+    /// somebody waits for. Each stands under its word and under the object that this lies in.
+    fn owned(&self) -> &ByResource<Hold> {
+        self.owned.get_or_init(|| {
+            let mut owned = owned::robust(&self.holders.mappings().list);
+            owned.extend(owned::awaited(self.blocked()).filter(|hold| !owned.contains(hold)).collect::<Vec<_>>());
+            let of_objects = owned.iter().map(|hold| Hold { resource: hold.resource.object(), ..hold.clone() });
+            index(of_objects.collect::<Vec<_>>().into_iter().chain(owned))
+        })
     }
 
     /// What could not be seen, of what was looked at.

@@ -56,7 +56,8 @@ impl How {
     /// More than the role says, in words.
     pub fn detail(self) -> Option<String> {
         Some(match self {
-            How::Open | How::Owner => return None,
+            How::Open => return None,
+            How::Owner => "owns a mutex in it".to_owned(),
             How::Mapped { count: 1, .. } => return None,
             How::Mapped { count, .. } => format!("{count} mappings"),
             How::Undo { index, amount } if amount > 0 => format!("semaphore {index}: took {amount} with SEM_UNDO"),

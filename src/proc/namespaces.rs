@@ -5,7 +5,7 @@
 //! mount of another mount namespace, or a descriptor under way in a socket, is not found.
 
 use super::processes::{directory, number, pids, read_line, share};
-use super::{container, mounts, namespace};
+use super::{container, mounts};
 use crate::model::Text;
 use nix::dir::Dir;
 use nix::errno::Errno;
@@ -280,7 +280,7 @@ mod tests {
 
     #[test]
     fn our_own_namespace_is_among_them_and_can_be_opened() {
-        let ours = namespace::ours().unwrap();
+        let ours = crate::proc::namespace::ours().unwrap();
         let all = all().unwrap();
         let own = all.list.iter().find(|namespace| namespace.inode == ours).unwrap();
         assert!(own.pids.contains(&i32::try_from(std::process::id()).unwrap()));

@@ -50,11 +50,11 @@ fn line_of_waiters(facts: &Facts<'_>, pid: i32) -> Vec<i32> {
     let mut line = vec![pid];
     let mut last = pid;
     while let Some(parent) = facts.parent(last) {
-        let waits = |blocked: &&Blocked| match blocked.awaits {
+        let waits = |blocked: &Blocked| match blocked.awaits {
             Awaits::Child { pid } => pid <= 0 || pid == last,
             _ => false,
         };
-        if line.contains(&parent) || facts.blocked_of(parent).find(waits).is_none() {
+        if line.contains(&parent) || !facts.blocked_of(parent).iter().any(waits) {
             break;
         }
         line.push(parent);
@@ -67,7 +67,7 @@ fn line_of_waiters(facts: &Facts<'_>, pid: i32) -> Vec<i32> {
 fn beside(facts: &Facts<'_>, blocked: &Blocked, file: Resource, path: &Text, write: bool, other: &Blocked) -> bool {
     let Awaits::Open { file: elsewhere, path: their, write: writes } = &other.awaits else { return false };
     let scene = facts.scene();
-    let alone = |file: Resource| scene.holds_of(file).is_empty() && scene.waiters_of(file).len() == 1;
+    let alone = |file: Resource| scene.holds_of(file).is_empty() && scene.waiters_of(file).count() == 1;
     other.task.pid != blocked.task.pid
         && *elsewhere != file
         && *writes != write

@@ -68,7 +68,7 @@ pub fn process(facts: &Facts<'_>, pid: i32) -> Result<Vec<Answer>> {
     let mut answers = Vec::new();
     let mut first = None;
     for tid in threads {
-        match facts.blocked_of(pid).find(|blocked| blocked.task.tid == tid) {
+        match facts.blocked_of(pid).iter().find(|blocked| blocked.task.tid == tid) {
             Some(blocked) => answers.push(thread(facts, blocked)),
             None => match task::look(pid, tid) {
                 Ok(doing) => answers.push(other(facts, pid, tid, doing)),
@@ -210,7 +210,7 @@ pub fn object(facts: &Facts<'_>, reference: &ObjectRef) -> Result<Vec<Answer>> {
     let resource = scene
         .resource(&object)
         .ok_or_else(|| Error::refused(reference, Status::NoSuch, "no process has it open, so none can wait for it"))?;
-    Ok(scene.waiters_of(resource).into_iter().map(|blocked| thread(facts, blocked)).collect())
+    Ok(scene.waiters_of(resource).map(|blocked| thread(facts, blocked)).collect())
 }
 
 /// The processes that have this short name.

@@ -87,18 +87,6 @@ pub fn all() -> Blocking {
     Blocking::new(part.found, gaps.into_iter().collect())
 }
 
-/// The blocked threads of these processes; for each one that cannot be looked at, or is not there, a gap.
-pub fn of(pids: &[i32]) -> Blocking {
-    let mut pids = pids.to_vec();
-    pids.sort_unstable();
-    pids.dedup();
-    let mut part = Walk::start().over(&pids);
-    part.failed.sort_unstable_by_key(|(pid, _)| *pid);
-    let gaps = part.failed.into_iter().map(|(pid, errno)| gap(format!("calls of process {pid}"), errno, None));
-    let gaps = gaps.collect();
-    Blocking::new(part.found, gaps)
-}
-
 fn gap(subject: String, errno: Errno, note: Option<String>) -> Gap {
     Gap { subject, field: None, reason: Reason { call: "open", errno: errno as i32 }, note }
 }

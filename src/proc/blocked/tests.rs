@@ -36,8 +36,9 @@ fn start<T>(blocks: impl FnOnce() -> T + Send + 'static) -> (i32, JoinHandle<()>
 /// Waits until a thread of a process is seen in one of these calls.
 fn until(pid: i32, tid: i32, calls: &[&str]) -> Blocked {
     loop {
-        let blocking = of(&[pid]);
-        assert_eq!(blocking.gaps, []);
+        let part = Walk::start().over(&[pid]);
+        assert_eq!(part.failed, []);
+        let blocking = Blocking::new(part.found, Vec::new());
         let seen = blocking.of_process(pid).iter().find(|seen| seen.task.tid == tid && calls.contains(&seen.call));
         if let Some(seen) = seen {
             return seen.clone();
@@ -332,11 +333,10 @@ fn a_call_that_goes_on_after_a_stop_keeps_its_name() {
 }
 
 #[test]
-fn what_cannot_be_looked_at_is_a_gap() {
-    let blocking = of(&[i32::MAX, i32::MAX]);
-    assert!(blocking.tasks.is_empty());
-    let gaps: Vec<(&str, i32)> = blocking.gaps.iter().map(|gap| (gap.subject.as_str(), gap.reason.errno)).collect();
-    assert_eq!(gaps, [("calls of process 2147483647", libc::ESRCH)]);
+fn a_process_that_is_not_there_is_told_by_its_errno() {
+    let part = Walk::start().over(&[i32::MAX]);
+    assert!(part.found.is_empty());
+    assert_eq!(part.failed, [(i32::MAX, Errno::ESRCH)]);
 }
 
 /// The word at an offset of a page.
@@ -486,8 +486,8 @@ fn low_pointers_are_a_sign_of_32_bits() {
 fn threads_of_the_kernel_wait_for_nothing() {
     // kthreadd, where this is the first PID namespace.
     if std::fs::read("/proc/2/comm").is_ok_and(|name| name == b"kthreadd\n") {
-        let blocking = of(&[2]);
-        assert_eq!((blocking.tasks, blocking.gaps), (Vec::new(), Vec::new()));
+        let part = Walk::start().over(&[2]);
+        assert!(part.found.is_empty() && part.failed.is_empty());
     }
 }
 
