@@ -93,6 +93,10 @@ pub enum Command {
     Why(cmd::why::WhyArgs),
     /// Remove objects that are not in use
     Rm(cmd::rm::RmArgs<AnyRefs>),
+    /// Find objects that nobody can be using any more, with the evidence
+    Stale(cmd::stale::StaleArgs),
+    /// Remove objects that nobody can be using any more
+    Gc(cmd::gc::GcArgs),
     /// Show every limit and how much of it is used
     Limits(cmd::limits::LimitsArgs),
     /// Tell what an error of an IPC call means and which limit is behind it
@@ -165,6 +169,8 @@ pub fn dispatch(command: &Command, ctx: &mut Context) -> Outcome {
         Command::Ps(args) => cmd::ps::run(args, ctx),
         Command::Why(args) => cmd::why::run(args, ctx),
         Command::Rm(args) => cmd::rm::run(args, ctx),
+        Command::Stale(args) => cmd::stale::run(args, ctx),
+        Command::Gc(args) => cmd::gc::run(args, ctx),
         Command::Limits(args) => cmd::limits::run(args, ctx),
         Command::Explain(args) => cmd::explain::run(args, ctx),
         Command::Watch(args) => cmd::watch::run(args, ctx),

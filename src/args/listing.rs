@@ -12,13 +12,8 @@ use std::ffi::OsStr;
 
 #[derive(Args, Clone, Debug)]
 pub struct ListArgs {
-    /// Only objects that I own
-    #[arg(long, conflicts_with = "owner")]
-    mine: bool,
-
-    /// Only objects of this user, a name or a number
-    #[arg(long, value_name = "USER", value_parser = owner)]
-    owner: Option<u32>,
+    #[command(flatten)]
+    whose: Whose,
 
     /// Order by this column
     #[arg(long, value_name = "COL", add = column_completer())]
@@ -37,7 +32,7 @@ pub struct ListArgs {
 
 impl ListArgs {
     pub fn select(&self) -> Select {
-        Select { owner: if self.mine { Some(users::me()) } else { self.owner } }
+        self.whose.select()
     }
 
     pub fn order(&self, kinds: &[Kind]) -> Result<Option<Order>, String> {
@@ -81,6 +76,24 @@ fn namespace(text: &str) -> Result<Which, String> {
             "`{}` is neither a pid nor a namespace such as ipc:[4026532222]",
             crate::model::Escaped(text.as_bytes())
         )),
+    }
+}
+
+// Whose objects. (A doc comment here would become the help of every command with it.)
+#[derive(Args, Clone, Debug)]
+pub struct Whose {
+    /// Only objects that I own
+    #[arg(long, conflicts_with = "owner")]
+    mine: bool,
+
+    /// Only objects of this user, a name or a number
+    #[arg(long, value_name = "USER", value_parser = owner)]
+    owner: Option<u32>,
+}
+
+impl Whose {
+    pub fn select(&self) -> Select {
+        Select { owner: if self.mine { Some(users::me()) } else { self.owner } }
     }
 }
 

@@ -1,5 +1,6 @@
-//! Who holds each object and who waits for it, as columns.
+//! Who holds each object, who waits for it, and what is to be thought of it, as columns.
 
+use super::evidence;
 use super::scene::{Scene, of_mapping};
 use crate::mech::{self, Usage};
 use crate::model::{Family, Field, Gap, Hold, Kind, Needs, Object, Reason, Resource, Seen, Value};
@@ -14,7 +15,23 @@ pub static FIELDS: &[Field] = &[
         false,
     ),
     Field::word(Kind::ALL, "waiters", "threads that are blocked on it, and in which call", Needs::USERS, false),
+    Field::word(
+        Kind::ALL,
+        "verdict",
+        "whether anybody can still be using it: orphan, suspect, in use, unknown",
+        Needs::VERDICT,
+        false,
+    ),
+    Field::word(Kind::ALL, "evidence", "what speaks for the verdict, in words", Needs::VERDICT, false),
 ];
+
+/// Records what is to be thought of an object.
+pub fn judge(object: &mut Object, scene: &Scene<'_>) {
+    let verdict = evidence::verdict(object, scene);
+    let because = verdict.because().iter().cloned().map(Value::Phrase).collect();
+    object.facts.set("verdict", Seen::Is(Value::Word(verdict.word())));
+    object.facts.set("evidence", Seen::Is(Value::List(because)));
+}
 
 /// Records who uses an object. What could not be seen, beside what the scene says of itself.
 ///

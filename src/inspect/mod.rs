@@ -4,10 +4,12 @@
 //! draw conclusions from it.
 
 mod deadlock;
+pub mod evidence;
 pub mod facts;
 pub mod fields;
 mod name;
 mod owned;
+mod patterns;
 pub mod scene;
 pub mod usage;
 mod wakers;

@@ -10,6 +10,7 @@ use crate::proc::blocked::{self, Blocking};
 use crate::proc::holders::{FileId, Holders, OpenFile, What};
 use crate::proc::locks;
 use crate::proc::mappings::Mapping;
+use crate::proc::population::Population;
 use crate::proc::processes::Clock;
 use crate::proc::undo::{self, Undo};
 use std::collections::HashMap;
@@ -29,6 +30,7 @@ pub struct Scene<'a> {
     locked: OnceLock<Seen>,
     owned: OnceLock<ByResource<Hold>>,
     blocking: OnceLock<Blocking>,
+    population: OnceLock<Population>,
 }
 
 /// Holds, and what could not be seen of them.
@@ -46,6 +48,7 @@ impl<'a> Scene<'a> {
             locked: OnceLock::new(),
             owned: OnceLock::new(),
             blocking: OnceLock::new(),
+            population: OnceLock::new(),
         }
     }
 
@@ -56,6 +59,11 @@ impl<'a> Scene<'a> {
     /// The IPC namespace that we are in.
     pub fn namespace(&self) -> u64 {
         self.namespace
+    }
+
+    /// Every process, as far as all may see it.
+    pub fn population(&self) -> &Population {
+        self.population.get_or_init(Population::now)
     }
 
     /// Every thread that sleeps in a call, in the order of their pids.
@@ -182,6 +190,12 @@ impl<'a> Scene<'a> {
             Resource::Eventfd(_) => open(),
             _ => None,
         }
+    }
+
+    /// Why it is not known who has taken what of semaphores with SEM_UNDO.
+    pub(super) fn unseen_undo(&self) -> Option<Reason> {
+        self.undone();
+        self.undone.get().and_then(|(_, gaps)| gaps.first()).map(|gap| gap.reason)
     }
 
     /// Why it is not known who else waits.

@@ -2,6 +2,7 @@
 
 pub mod columns;
 pub mod diff;
+pub mod judged;
 pub mod namespaces;
 pub mod watcher;
 
@@ -58,9 +59,7 @@ pub fn scan<E>(
         &holders,
         |kind, mut found| {
             found.objects.retain(|object| select.keeps(object));
-            if needs.has(Needs::USERS) {
-                users(&mut found, &scene, &mut said);
-            }
+            users(&mut found, needs, &scene, &mut said);
             if needs.has(Needs::NAMES) {
                 found.objects.iter_mut().for_each(|object| name(object, &mut names));
             }
@@ -77,10 +76,19 @@ pub fn scan<E>(
     )
 }
 
-/// Records who uses the objects, and once for all kinds what could not be seen of that.
-fn users(found: &mut Found, scene: &Scene<'_>, said: &mut Vec<String>) {
+/// Records who uses the objects and what is to be thought of them, and once for all kinds what could not be
+/// seen of that.
+fn users(found: &mut Found, needs: Needs, scene: &Scene<'_>, said: &mut Vec<String>) {
+    if !needs.has(Needs::USERS) && !needs.has(Needs::VERDICT) {
+        return;
+    }
     for object in &mut found.objects {
-        inspect::fields::fill(object, scene, false);
+        if needs.has(Needs::USERS) {
+            inspect::fields::fill(object, scene, false);
+        }
+        if needs.has(Needs::VERDICT) {
+            inspect::fields::judge(object, scene);
+        }
     }
     said.extend(found.gaps.iter().map(|gap| gap.subject.clone()));
     found.gaps.extend(scene.gaps().into_iter().filter(|gap| !said.contains(&gap.subject)));
@@ -176,10 +184,11 @@ pub fn find(reference: &ObjectRef, needs: Needs) -> Result<Object> {
     find_with(reference, needs, &Holders::new(needs))
 }
 
-/// One object with who uses it, and what of that could not be seen.
+/// One object with who uses it and what is to be thought of it, and what of that could not be seen.
 pub fn look(reference: &ObjectRef, needs: Needs, scene: &Scene<'_>) -> Result<(Object, Vec<Gap>)> {
     let mut object = find_with(reference, needs, scene.holders())?;
     let gaps = inspect::fields::fill(&mut object, scene, true);
+    inspect::fields::judge(&mut object, scene);
     Ok((object, gaps))
 }
 

@@ -1,6 +1,6 @@
 //! Looks into other IPC namespaces than ours, by a thread that goes from one to the next.
 
-use super::{Holders, Order, Select, collect, name, natural, sort, users as fill_users};
+use super::{Holders, Order, Select, collect, name, natural, sort};
 use crate::error::{Error, Result, describe};
 use crate::exit::Status;
 use crate::inspect::Scene;
@@ -261,9 +261,7 @@ pub fn scan(
         let mut whole = all.iter_mut();
         let see = |_, mut found: Found| {
             found.objects.retain(|object| select.keeps(object));
-            if needs.has(Needs::USERS) {
-                fill_users(&mut found, &scene, &mut said);
-            }
+            super::users(&mut found, needs, &scene, &mut said);
             found.objects.iter_mut().for_each(|object| mark(object, &namespace, view.container.as_ref()));
             found.objects.sort_by(|a, b| natural(a).cmp(&natural(b)));
             if let Some((_, whole)) = whole.next() {

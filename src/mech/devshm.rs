@@ -154,17 +154,29 @@ pub(super) fn failed(call: &'static str, errno: Errno, reference: &ObjectRef) ->
     }
 }
 
-/// Whether a process has the file open or mapped, by the lease test.
+/// Whether a process has the file of an object open or mapped, by the lease test. Not known of one that lies
+/// elsewhere: its path leads to another file here, or to none.
+pub(super) fn usage_of(object: &Object, path: &Path) -> Seen<Usage> {
+    match file::open_plain(path, OFlag::O_RDONLY) {
+        Ok((_, now)) if !same(&now, object) => Seen::hidden("open", Errno::ESTALE as i32),
+        Ok((fd, _)) => leased(&fd),
+        Err(errno) => Seen::hidden("open", errno as i32),
+    }
+}
+
+/// The same of whatever a path leads to.
 pub(super) fn usage(path: &Path) -> Seen<Usage> {
-    let hidden = |call, errno: Errno| Seen::hidden(call, errno as i32);
-    let fd = match file::open_plain(path, OFlag::O_RDONLY) {
-        Ok((fd, _)) => fd,
-        Err(errno) => return hidden("open", errno),
-    };
-    match lease::is_open_elsewhere(&fd) {
+    match file::open_plain(path, OFlag::O_RDONLY) {
+        Ok((fd, _)) => leased(&fd),
+        Err(errno) => Seen::hidden("open", errno as i32),
+    }
+}
+
+fn leased(fd: &OwnedFd) -> Seen<Usage> {
+    match lease::is_open_elsewhere(fd) {
         Ok(true) => Seen::Is(Usage::Somebody("a process has it open or mapped".to_owned())),
         Ok(false) => Seen::Is(Usage::Nobody),
-        Err(errno) => hidden("fcntl", errno),
+        Err(errno) => Seen::hidden("fcntl", errno as i32),
     }
 }
 

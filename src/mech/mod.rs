@@ -24,7 +24,7 @@ pub use sysv::ftok;
 
 use crate::error::{Error, Result};
 use crate::exit::Status;
-use crate::model::{Family, Field, Gap, Ident, Kind, Needs, Object, ObjectRef, Seen, Value};
+use crate::model::{Family, Field, Gap, Ident, Kind, Needs, Object, ObjectRef, Past, Recorded, Seen, Value};
 use crate::proc::holders::Holders;
 use crate::proc::process::{self, Look};
 use crate::sys::waiter::{Stop, Waiter};
@@ -96,6 +96,10 @@ pub trait Mechanism: Sync {
     }
     /// Who uses the object now; processes are looked at only where nothing else tells.
     fn usage(&self, object: &Object, holders: &Holders) -> Seen<Usage>;
+    /// The processes that the object remembers.
+    fn recorded(&self, _object: &Object) -> Seen<Vec<Recorded>> {
+        Seen::Absent
+    }
     /// Says why such an object can never be removed, if it cannot.
     fn can_remove(&self, _object: &Object) -> Result<()> {
         Ok(())
@@ -420,29 +424,31 @@ fn replaced(reference: &ObjectRef) -> Error {
     Error::refused(reference, Status::Failed, cause)
 }
 
-/// A record of one process that an object remembers, judged against the process that now has the
-/// pid. `recorded` is when the object recorded it, if that is known.
-fn process_record(role: &'static str, pid: i32, recorded: Option<i64>, exact: bool) -> Value {
+/// A process that an object remembers, judged against the process that now has the pid. `at` is when the
+/// object recorded it, if that is known; `exact` that this time cannot have moved since.
+pub fn recorded(role: &'static str, pid: i32, at: Option<i64>, exact: bool) -> Recorded {
     let now = if pid > 0 { process::look(pid) } else { Look::Hidden };
     // Both clocks are whole seconds and the boot time is rounded: allow one of difference.
-    let state = match (&now, recorded.filter(|at| *at > 0)) {
-        (Look::Gone, _) => "gone",
-        (Look::Hidden, _) | (_, None) => "unknown",
-        (Look::Seen(process), Some(at)) if process.started > at + 1 => "reused",
-        (Look::Seen(_), Some(_)) if exact => "same",
-        (Look::Seen(_), Some(_)) => "probable",
+    let past = match (&now, at.filter(|at| *at > 0)) {
+        (Look::Gone, _) => Past::Gone,
+        (Look::Hidden, _) | (_, None) => Past::Unknown,
+        // Nothing that ends at a reboot is older than it: the clock was set since, and start times with it.
+        (Look::Seen(process), Some(at)) if at + 1 < process.booted => Past::Unknown,
+        (Look::Seen(process), Some(at)) if process.started > at + 1 => Past::Reused,
+        (Look::Seen(_), Some(_)) if exact => Past::Same,
+        (Look::Seen(_), Some(_)) => Past::Probable,
     };
     let now = match now {
         Look::Seen(process) => Some(process),
         Look::Gone | Look::Hidden => None,
     };
-    Value::Record(vec![
-        ("role", Seen::Is(Value::Word(role))),
-        ("pid", Seen::Is(Value::Pid(pid))),
-        ("state", Seen::Is(Value::Word(state))),
-        ("started", now.as_ref().map(|process| Value::Time(process.started)).into()),
-        ("command", now.map(|process| Value::Text(process.command)).into()),
-    ])
+    let started = now.as_ref().map(|process| process.started);
+    Recorded { role, pid, past, started, command: now.map(|process| process.command) }
+}
+
+/// The recorded processes as `show` lists them.
+fn processes(recorded: Seen<Vec<Recorded>>) -> Seen<Value> {
+    recorded.map(|records| Value::List(records.into_iter().map(Recorded::value).collect()))
 }
 
 /// One message of a queue, as `show` lists it.

@@ -6,7 +6,7 @@ use super::{Kind, Object, Seen, Text, Value};
 /// What a listing has to look up. Each bit costs system calls per object, so nobody sets more than
 /// the shown columns ask for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Needs(u8);
+pub struct Needs(u16);
 
 impl Needs {
     /// What the scan of a kind gives by itself.
@@ -22,13 +22,16 @@ impl Needs {
     /// The processes that have the object open, from the descriptors of all processes.
     pub const HOLDERS: Needs = Needs(16);
     /// Everything that can be looked at without a trace.
-    pub const ALL: Needs = Needs(31 | 64);
+    pub const ALL: Needs = Needs(31 | 64 | 256);
     /// The inside of System V segments, which have to be attached for it and record that.
     pub const ATTACH: Needs = Needs(32);
     /// The processes that use the object in any way: have it mapped or open, or wait for it.
     pub const USERS: Needs = Needs(64);
     /// The namespace in which the object is.
     pub const NAMESPACE: Needs = Needs(128);
+
+    /// Whether anybody can still be using the object: everything that speaks for or against it.
+    pub const VERDICT: Needs = Needs(256);
 
     pub fn has(self, other: Needs) -> bool {
         self.0 & other.0 == other.0

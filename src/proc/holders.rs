@@ -28,7 +28,8 @@ impl Holders {
     /// With STAT the fill of pipes is looked up in the same pass: it takes a descriptor of theirs. With USERS
     /// POSIX objects are told from other files.
     pub fn new(needs: Needs) -> Holders {
-        let wanted = Wanted { fill: needs.has(Needs::STAT), files: needs.has(Needs::USERS) };
+        let wanted =
+            Wanted { fill: needs.has(Needs::STAT), files: needs.has(Needs::USERS) || needs.has(Needs::VERDICT) };
         Holders { wanted, ..Holders::default() }
     }
 

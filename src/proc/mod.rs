@@ -15,6 +15,7 @@ pub mod namespace;
 pub mod namespaces;
 pub mod opening;
 mod pass;
+pub mod population;
 pub mod process;
 pub mod processes;
 pub mod status;

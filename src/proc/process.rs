@@ -21,6 +21,8 @@ pub enum Look {
 pub struct Running {
     /// When it started, seconds since the epoch.
     pub started: i64,
+    /// When the machine started by the same clock.
+    pub booted: i64,
     /// Its command line, arguments separated by spaces; its short name where it has none.
     pub command: Text,
 }
@@ -36,15 +38,16 @@ pub fn look(pid: i32) -> Look {
         return Look::Gone;
     }
     match started(&stat) {
-        Some(started) => Look::Seen(Running { started, command: command(pid, stat.comm.as_bytes()) }),
+        Some((booted, started)) => Look::Seen(Running { started, booted, command: command(pid, stat.comm.as_bytes()) }),
         None => Look::Hidden,
     }
 }
 
-fn started(stat: &procfs::process::Stat) -> Option<i64> {
+/// When the machine and the process started.
+fn started(stat: &procfs::process::Stat) -> Option<(i64, i64)> {
     let per_second = procfs::ticks_per_second().max(1);
     let boot = procfs::boot_time_secs().ok()?;
-    i64::try_from(boot + stat.starttime / per_second).ok()
+    Some((i64::try_from(boot).ok()?, i64::try_from(boot + stat.starttime / per_second).ok()?))
 }
 
 /// The command line of a process, arguments separated by spaces; its short name in brackets where it

@@ -46,6 +46,9 @@ pub fn page<T>(
 
 /// A list of records of one shape as a table, indented.
 fn records(out: &mut impl Write, list: Vec<Value>, style: &Style, layout: Layout) -> io::Result<()> {
+    if let Some(Value::Phrase(_)) = list.first() {
+        return list.into_iter().try_for_each(|phrase| writeln!(out, "    {}", style.text(&Seen::Is(phrase))));
+    }
     let rows: Vec<Record> = list
         .into_iter()
         .map(|value| match value {

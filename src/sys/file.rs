@@ -4,6 +4,7 @@
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
+use nix::sys::statfs::statfs;
 use nix::unistd::{Whence, lseek};
 use std::ffi::OsStr;
 use std::io;
@@ -21,6 +22,26 @@ pub fn open_plain(path: &Path, flags: OFlag) -> nix::Result<(OwnedFd, FileStat)>
         open(path, flags | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY, Mode::empty())?;
     let stat = fstat(&fd)?;
     Ok((fd, stat))
+}
+
+/// Whether only processes of this machine can use what a path leads to: it is on a file system that cannot be
+/// shared with another kernel. Of one that is not known to be such, this is not known.
+pub fn is_of_this_machine(path: &Path) -> bool {
+    /// ext4, tmpfs, ramfs, xfs, btrfs, f2fs, overlay, zfs, bcachefs: include/uapi/linux/magic.h and theirs.
+    const LOCAL: [i64; 9] = [
+        0xef53,
+        0x0102_1994,
+        0x8584_58f6,
+        0x5846_5342,
+        0x9123_683e,
+        0xf2f5_2010,
+        0x794c_7630,
+        0x2fc1_2fc1,
+        0xca45_1a4e,
+    ];
+    // The width of the member differs between C libraries and machines.
+    #[allow(clippy::unnecessary_cast)]
+    statfs(path).is_ok_and(|fs| LOCAL.contains(&(fs.filesystem_type().0 as i64 & 0xffff_ffff)))
 }
 
 /// Makes a file that nobody can see before `fill` has prepared it: an unnamed file, then its name.

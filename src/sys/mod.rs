@@ -26,3 +26,4 @@ pub mod stdio;
 pub mod terminal;
 pub mod users;
 pub mod waiter;
+pub mod walk;

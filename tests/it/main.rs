@@ -13,5 +13,6 @@ mod identity;
 mod kernel;
 mod mech;
 mod readme;
+mod staged;
 mod start;
 mod surface;

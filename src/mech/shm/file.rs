@@ -48,7 +48,7 @@ impl Mechanism for FileShm {
     }
 
     fn usage(&self, object: &Object, _: &Holders) -> Seen<Usage> {
-        object.name().map_or(Seen::Skipped, |path| devshm::usage(file::path(path.raw())))
+        object.name().map_or(Seen::Skipped, |path| devshm::usage_of(object, file::path(path.raw())))
     }
 
     fn remove(&self, object: &Object) -> Result<Option<String>> {

@@ -71,7 +71,7 @@ impl Mechanism for PosixShm {
     }
 
     fn usage(&self, object: &Object, _: &Holders) -> Seen<Usage> {
-        object.name().map_or(Seen::Skipped, |name| devshm::usage(&devshm::path("", name)))
+        object.name().map_or(Seen::Skipped, |name| devshm::usage_of(object, &devshm::path("", name)))
     }
 
     fn remove(&self, object: &Object) -> Result<Option<String>> {

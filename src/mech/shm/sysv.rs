@@ -5,10 +5,10 @@ use super::sys::{self, Memory};
 use crate::error::{Error, Result};
 use crate::exit::Status;
 use crate::mech::{
-    Access, Change, Created, Found, Huge, Limit, Mechanism, Opened, Region, Scope, Spec, Unit, Usage, What,
-    process_record, sysv, unsupported,
+    Access, Change, Created, Found, Huge, Limit, Mechanism, Opened, Region, Scope, Spec, Unit, Usage, What, processes,
+    recorded, sysv, unsupported,
 };
-use crate::model::{Family, Ident, Kind, Needs, Object, ObjectRef, Seen, Value};
+use crate::model::{Family, Ident, Kind, Needs, Object, ObjectRef, Recorded, Seen, Value};
 use crate::proc::holders::Holders;
 use crate::proc::{sysctl, sysvipc};
 use crate::sys::waiter;
@@ -190,6 +190,15 @@ impl Mechanism for SysvShm {
         }
     }
 
+    fn recorded(&self, object: &Object) -> Seen<Vec<Recorded>> {
+        let mut records = vec![recorded("creator", object.pid("cpid").unwrap_or(0), object.time("ctime"), false)];
+        let last = object.time("atime").max(object.time("dtime"));
+        if last.is_some() {
+            records.push(recorded("last attach or detach", object.pid("lpid").unwrap_or(0), last, true));
+        }
+        Seen::Is(records)
+    }
+
     fn remove(&self, object: &Object) -> Result<Option<String>> {
         let id = sysv::id(object, "shmctl")?;
         let segment = stat(id)?;
@@ -302,13 +311,7 @@ fn details(object: &mut Object, needs: Needs) {
         object.facts.set("first_bytes", bytes);
     }
     if needs.has(Needs::PROCESSES) {
-        let mut processes =
-            vec![process_record("creator", object.pid("cpid").unwrap_or(0), object.time("ctime"), false)];
-        let last = object.time("atime").max(object.time("dtime"));
-        if last.is_some() {
-            processes.push(process_record("last attach or detach", object.pid("lpid").unwrap_or(0), last, true));
-        }
-        object.facts.set("processes", Seen::Is(Value::List(processes)));
+        object.facts.set("processes", processes(SysvShm.recorded(object)));
     }
 }
 

@@ -20,7 +20,8 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 pub use sys::{
-    Refusal, eventfd, finish_set, ftok, half_made_set, in_new_user_namespace, memfd, post_named, reset, tkill, unmount,
+    Refusal, attach_once, eventfd, finish_set, ftok, half_made_set, in_new_user_namespace, memfd, post_named, reset,
+    segment, tkill, unmount,
 };
 
 /// Long enough for a slow machine, short enough to see a hang.

@@ -159,6 +159,24 @@ pub fn finish_set(id: i32) {
     assert_eq!(done, 0, "semop: {}", std::io::Error::last_os_error());
 }
 
+/// Makes a private segment; its creator is this process.
+pub fn segment(size: usize) -> i32 {
+    // SAFETY: shmget takes three numbers.
+    let id = unsafe { libc::shmget(libc::IPC_PRIVATE, size, libc::IPC_CREAT | 0o600) };
+    assert!(id >= 0, "shmget: {}", std::io::Error::last_os_error());
+    id
+}
+
+/// Attaches a segment and detaches it again.
+pub fn attach_once(id: i32) {
+    // SAFETY: the kernel chooses the place, and nothing is read or written there.
+    unsafe {
+        let at = libc::shmat(id, ptr::null(), 0);
+        assert!(at.addr() != usize::MAX, "shmat: {}", std::io::Error::last_os_error());
+        assert_eq!(libc::shmdt(at), 0);
+    }
+}
+
 /// Posts to a named semaphore as any program does, through the C library.
 pub fn post_named(name: &str) {
     let name = CString::new(name).unwrap();

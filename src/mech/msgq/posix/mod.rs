@@ -7,10 +7,12 @@ use super::sys;
 use crate::error::{Error, Result};
 use crate::exit::Status;
 use crate::mech::{
-    Access, Change, Created, Found, Limit, Mechanism, Opened, Root, Scope, Spec, Unit, Usage, What, devshm,
-    process_record, replaced, soft_limit, unsupported,
+    Access, Change, Created, Found, Limit, Mechanism, Opened, Root, Scope, Spec, Unit, Usage, What, devshm, processes,
+    recorded, replaced, soft_limit, unsupported,
 };
-use crate::model::{Family, Fingerprint, Gap, Ident, Kind, Needs, Object, ObjectRef, Reason, Seen, Text, Value};
+use crate::model::{
+    Family, Fingerprint, Gap, Ident, Kind, Needs, Object, ObjectRef, Reason, Recorded, Seen, Text, Value,
+};
 use crate::proc::holders::Holders;
 use crate::proc::sysctl;
 use crate::sys::lease;
@@ -218,7 +220,7 @@ impl Mechanism for PosixMsgq {
             // A queue that vanished in between is not an error.
             if let Ok(mut object) = look(&directory, file) {
                 if needs.has(Needs::PROCESSES) {
-                    processes(&mut object);
+                    object.facts.set("processes", processes(self.recorded(&object)));
                 }
                 found.objects.push(object);
             }
@@ -240,7 +242,7 @@ impl Mechanism for PosixMsgq {
             Err(errno) => return Err(failed("mq_open", errno, &reference(name))),
         };
         if needs.has(Needs::PROCESSES) {
-            processes(&mut object);
+            object.facts.set("processes", processes(self.recorded(&object)));
         }
         if needs.has(Needs::CONTENTS) {
             // There is no call that reads a POSIX message without taking it.
@@ -319,11 +321,21 @@ impl Mechanism for PosixMsgq {
             Ok(Err(errno)) => return hidden("mq_open", errno),
             Err(_) => return Seen::Skipped,
         };
+        // A queue of another namespace is another one, be it of the same name.
+        let is_it = |stat: FileStat| matches!(object.fingerprint, Fingerprint::Inode { dev, ino, .. } if (dev, ino) == (stat.st_dev, stat.st_ino));
+        if !nix::sys::stat::fstat(&queue).is_ok_and(is_it) {
+            return hidden("mq_open", Errno::ESTALE);
+        }
         match lease::is_open_elsewhere(&queue) {
             Ok(true) => Seen::Is(Usage::Somebody("a process has it open".to_owned())),
             Ok(false) => Seen::Is(Usage::Nobody),
             Err(errno) => hidden("fcntl", errno),
         }
+    }
+
+    fn recorded(&self, object: &Object) -> Seen<Vec<Recorded>> {
+        let notified = object.pid("notify_pid").map(|pid| recorded("notified", pid, None, false));
+        Seen::Is(notified.into_iter().collect())
     }
 
     fn remove(&self, object: &Object) -> Result<Option<String>> {
@@ -424,12 +436,4 @@ impl Mechanism for PosixMsgq {
             ),
         ]
     }
-}
-
-fn processes(object: &mut Object) {
-    let list = match object.pid("notify_pid") {
-        Some(pid) => vec![process_record("notified", pid, None, false)],
-        None => Vec::new(),
-    };
-    object.facts.set("processes", Seen::Is(Value::List(list)));
 }

@@ -7,9 +7,9 @@ use crate::error::{Error, Result};
 use crate::exit::Status;
 use crate::mech::{
     Access, Change, Channel, Created, Found, Limit, Mechanism, Opened, Scope, Spec, Tag, Unit, Usage, What,
-    message_record, process_record, sysv,
+    message_record, processes, recorded, sysv,
 };
-use crate::model::{Family, Ident, Kind, Needs, Object, ObjectRef, Seen, Value};
+use crate::model::{Family, Ident, Kind, Needs, Object, ObjectRef, Recorded, Seen, Value};
 use crate::proc::holders::Holders;
 use crate::proc::{sysctl, sysvipc};
 use nix::errno::Errno;
@@ -150,6 +150,15 @@ impl Mechanism for SysvMsgq {
         Seen::Skipped
     }
 
+    fn recorded(&self, object: &Object) -> Seen<Vec<Recorded>> {
+        let records = [("last sender", "lspid", "stime"), ("last receiver", "lrpid", "rtime")];
+        let records = records.into_iter().filter_map(|(role, pid, time)| {
+            let at = object.time(time)?;
+            Some(recorded(role, object.pid(pid).unwrap_or(0), Some(at), true))
+        });
+        Seen::Is(records.collect())
+    }
+
     fn remove(&self, object: &Object) -> Result<Option<String>> {
         let id = sysv::id(object, "msgctl")?;
         let queue = stat(id)?;
@@ -229,15 +238,7 @@ fn details(object: &mut Object, queue: &libc::msqid_ds, needs: Needs) {
         object.facts.set("first_messages", first_messages(id));
     }
     if needs.has(Needs::PROCESSES) {
-        let (sender, receiver) = (object.pid("lspid").unwrap_or(0), object.pid("lrpid").unwrap_or(0));
-        let mut processes = Vec::new();
-        if object.time("stime").is_some() {
-            processes.push(process_record("last sender", sender, object.time("stime"), true));
-        }
-        if object.time("rtime").is_some() {
-            processes.push(process_record("last receiver", receiver, object.time("rtime"), true));
-        }
-        object.facts.set("processes", Seen::Is(Value::List(processes)));
+        object.facts.set("processes", processes(SysvMsgq.recorded(object)));
     }
 }
 

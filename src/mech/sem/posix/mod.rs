@@ -292,7 +292,7 @@ impl Mechanism for PosixSem {
 
     fn usage(&self, object: &Object, _: &Holders) -> Seen<Usage> {
         match object.name().map(locate) {
-            Some(Ok((path, ..))) => devshm::usage(&path),
+            Some(Ok((path, ..))) => devshm::usage_of(object, &path),
             _ => Seen::Skipped,
         }
     }

@@ -9,9 +9,10 @@ use super::sys;
 use crate::error::{Error, Result};
 use crate::exit::Status;
 use crate::mech::{
-    Access, Change, Created, Found, Limit, Mechanism, Op, Opened, Scope, Spec, Unit, Usage, What, process_record, sysv,
+    Access, Change, Created, Found, Limit, Mechanism, Op, Opened, Scope, Spec, Unit, Usage, What, processes, recorded,
+    sysv,
 };
-use crate::model::{Family, Ident, Kind, Needs, Object, ObjectRef, Seen, Value};
+use crate::model::{Family, Ident, Kind, Needs, Object, ObjectRef, Recorded, Seen, Value};
 use crate::proc::holders::Holders;
 use crate::proc::{sysctl, sysvipc};
 use nix::errno::Errno;
@@ -167,6 +168,25 @@ impl Mechanism for SysvSem {
         })
     }
 
+    fn recorded(&self, object: &Object) -> Seen<Vec<Recorded>> {
+        let Some(id) = object.id() else { return Seen::Absent };
+        let nsems = object.number("nsems").and_then(|n| u16::try_from(n).ok()).unwrap_or(0);
+        let mut pids = Vec::new();
+        for index in 0..nsems {
+            match sys::one(id, index, libc::GETPID) {
+                Ok(pid) => pids.push(pid.cast_signed()),
+                Err(errno) => return Seen::hidden("semctl", errno as i32),
+            }
+        }
+        pids.sort_unstable();
+        pids.dedup();
+        // 0 is a semaphore that nobody has operated on.
+        pids.retain(|pid| *pid != 0);
+        // SETVAL and SETALL record a pid too, without touching sem_otime; they set sem_ctime.
+        let at = object.time("otime").max(object.time("ctime"));
+        Seen::Is(pids.into_iter().map(|pid| recorded("last operator", pid, at, false)).collect())
+    }
+
     fn remove(&self, object: &Object) -> Result<Option<String>> {
         let id = sysv::id(object, "semctl")?;
         let row = row(id, &stat(id)?);
@@ -309,17 +329,7 @@ fn details(object: &mut Object, needs: Needs) {
         );
     }
     if needs.has(Needs::PROCESSES) {
-        let mut pids: Vec<u32> =
-            (0..nsems).filter_map(|index| sys::one(id, index, libc::GETPID).ok()).filter(|pid| *pid != 0).collect();
-        pids.sort_unstable();
-        pids.dedup();
-        let otime = object.time("otime");
-        let records = pids.iter().filter_map(|pid| i32::try_from(*pid).ok());
-        // SETVAL and SETALL record a pid too, without touching sem_otime.
-        object.facts.set(
-            "processes",
-            Seen::Is(Value::List(records.map(|pid| process_record("last operator", pid, otime, false)).collect())),
-        );
+        object.facts.set("processes", processes(SysvSem.recorded(object)));
     }
 }
 

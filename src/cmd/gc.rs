@@ -1,0 +1,201 @@
+//! `ipcx gc`: remove what nobody can be using any more.
+
+use super::ls::say;
+use super::stale::{Choice, EVIDENCE, Look, column, identity, sentences, size};
+use super::{Context, Outcome};
+use crate::error::Error;
+use crate::exit::Status;
+use crate::inspect::Scene;
+use crate::inventory::Holders;
+use crate::inventory::judged::{self, Judged};
+use crate::model::{Align, Field, Seen, Value};
+use crate::render::text::count;
+use clap::Args;
+use std::time::{Duration, Instant};
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  ipcx gc                            what would be removed, and why
+  ipcx gc --yes
+  ipcx gc --yes --owner www-data --kind sem --older 1d
+  ipcx gc --yes --mine --match 'shm//torch_*'
+  ipcx gc --yes --older 1d --json    for cron
+
+Only what `ipcx stale` grades `orphan` is removed, never a suspect. Just before each
+removal the object is looked at and judged again: one that is gone, was replaced or
+changed, or is no orphan any more is left alone, which is no failure. There is no call
+that removes only an unused object, so a use that begins in the microseconds between
+that look and the removal is not seen.
+
+The status is 0 if all that could be removed was, or that of the first failure. Without
+--yes nothing is removed.")]
+pub struct GcArgs {
+    #[command(flatten)]
+    choice: Choice,
+
+    /// Remove them; without it the plan is printed and nothing is done
+    #[arg(short, long)]
+    yes: bool,
+
+    #[command(flatten)]
+    look: Look,
+}
+
+/// One orphan, and what became of it.
+struct Row {
+    judged: Judged,
+    result: &'static str,
+    /// What was lost with it, why it was left, or why it could not be removed.
+    detail: Option<String>,
+}
+
+static FIELDS: &[Field<Row>] = &[
+    column("kind", false, |row, key| identity(&row.judged.object, key)),
+    column("family", false, |row, key| identity(&row.judged.object, key)),
+    column("ref", true, |row, key| identity(&row.judged.object, key)),
+    column("uid", false, |row, key| identity(&row.judged.object, key)),
+    column("user", true, |row, key| identity(&row.judged.object, key)),
+    Field { align: Align::Right, ..column("size", true, |row, _| size(&row.judged.object)) },
+    column("last_use", true, |row, _| row.judged.last_use.map(Value::Time).into()),
+    column("verdict", false, |row, _| Seen::Is(Value::Word(row.judged.verdict.word()))),
+    column("result", true, |row, _| Seen::Is(Value::Word(row.result))),
+    column("detail", false, |row, _| row.detail.clone().map(Value::Phrase).into()),
+    column(EVIDENCE, true, |row, _| sentences(row.judged.verdict.because())),
+    column("pattern", false, |row, _| row.judged.known.as_ref().map(|known| Value::Word(known.maker)).into()),
+];
+
+/// How old a look at all processes may be when an object is judged by it. What the object itself says is looked
+/// at anew each time.
+const FRESH: Duration = Duration::from_millis(100);
+
+pub fn run(args: &GcArgs, ctx: &mut Context) -> Outcome {
+    let (judged, gaps) = args.choice.judge()?;
+    let mut orphans = judged.into_iter().filter(|one| one.verdict.condemned().is_some()).peekable();
+    let mut status = Status::Done;
+    let mut rows = Vec::new();
+    if !args.yes {
+        rows.extend(orphans.by_ref().map(|judged| Row { judged, result: "planned", detail: None }));
+    }
+    while orphans.peek().is_some() {
+        let (holders, looked) = (Holders::default(), Instant::now());
+        let scene = Scene::new(&holders);
+        while looked.elapsed() < FRESH
+            && let Some(orphan) = orphans.next()
+        {
+            let (row, failed) = remove(orphan, args.choice.patience(), &scene);
+            if let Some(error) = failed {
+                let failed = ctx.ui.report(&error.doing("cannot remove"));
+                status = if status == Status::Done { failed } else { status };
+            }
+            rows.push(row);
+        }
+    }
+    args.look.show(FIELDS, &rows, |row| row.judged.verdict.because(), &gaps, ctx)?;
+    conclude(&rows, args.yes, ctx);
+    if !args.look.json {
+        say(&gaps, ctx);
+    }
+    Ok(status)
+}
+
+/// How it went, in one line.
+fn conclude(rows: &[Row], acted: bool, ctx: &Context) {
+    let orphans = count(rows.len() as u64, "orphan", "orphans");
+    let bytes: u64 = rows.iter().filter_map(|row| row.judged.object.number("size")).sum();
+    let removed = rows.iter().filter(|row| row.result == "removed").count();
+    match (rows, acted) {
+        ([], _) => ctx.ui.note("there is no orphan"),
+        (_, true) => ctx.ui.note(format_args!("{removed} of {orphans} removed")),
+        (_, false) => ctx.ui.note(format_args!("{orphans}, {bytes} bytes; nothing was removed: --yes removes")),
+    }
+}
+
+/// Looks at an orphan again and removes it if it still is one. An object that changed, is gone or is used again
+/// is left alone, and that is no failure.
+fn remove(before: Judged, patience: Duration, scene: &Scene<'_>) -> (Row, Option<Error>) {
+    let row = |judged, result, detail| Row { judged, result, detail };
+    let failed = |judged, error: Error| match error.status {
+        Status::NoSuch => (row(judged, "gone", None), None),
+        Status::Denied => (row(judged, "denied", Some(error.to_string())), Some(error)),
+        _ => (row(judged, "failed", Some(error.to_string())), Some(error)),
+    };
+    let now = match judged::judge_again(&before.object.reference, patience, scene) {
+        Ok(now) => now,
+        Err(error) => return failed(before, error),
+    };
+    if now.object.fingerprint != before.object.fingerprint {
+        return (row(now, "changed", Some("it is another object, or was changed since".to_owned())), None);
+    }
+    let Some(condemned) = now.verdict.condemned() else {
+        let word = now.verdict.word();
+        return (row(now, word, Some("it is no orphan any more".to_owned())), None);
+    };
+    match judged::remove(condemned) {
+        Ok(lost) => (row(now, "removed", lost), None),
+        Err(error) => failed(now, error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Ident, Kind, ObjectRef, Text};
+    use std::fs::{self, File};
+    use std::path::PathBuf;
+
+    /// A file in /dev/shm that is gone after the test, with the name of an orphan.
+    struct Orphan(PathBuf);
+
+    impl Orphan {
+        fn new(name: &str) -> Orphan {
+            let path = PathBuf::from(format!("/dev/shm/torch_4194305_{}_{name}", std::process::id()));
+            fs::write(&path, "x").unwrap();
+            Orphan(path)
+        }
+
+        fn reference(&self) -> ObjectRef {
+            let name = format!("/{}", self.0.file_name().unwrap().to_str().unwrap());
+            ObjectRef { kind: Kind::Shm, id: Ident::Name(Text::from(name.as_str())) }
+        }
+
+        fn judge(&self) -> Judged {
+            let holders = Holders::default();
+            judged::judge_again(&self.reference(), Duration::ZERO, &Scene::new(&holders)).unwrap()
+        }
+    }
+
+    impl Drop for Orphan {
+        fn drop(&mut self) {
+            drop(fs::remove_file(&self.0));
+        }
+    }
+
+    /// What becomes of an orphan when this happens between the plan and the act.
+    #[track_caller]
+    fn result<T>(name: &str, happens: impl FnOnce(&Orphan) -> T) -> (&'static str, bool) {
+        let orphan = Orphan::new(name);
+        let before = orphan.judge();
+        assert_eq!(before.verdict.word(), "orphan", "{:?}", before.verdict);
+        let happened = happens(&orphan);
+        let holders = Holders::default();
+        let (row, failed) = remove(before, Duration::ZERO, &Scene::new(&holders));
+        assert!(failed.is_none());
+        drop(happened);
+        (row.result, orphan.0.exists())
+    }
+
+    #[test]
+    fn an_orphan_is_looked_at_again_before_it_is_removed() {
+        assert_eq!(result("still", |_| {}), ("removed", false));
+        assert_eq!(result("used", |orphan| File::open(&orphan.0).unwrap()), ("in use", true));
+        assert_eq!(result("gone", |orphan| fs::remove_file(&orphan.0).unwrap()), ("gone", false));
+        let replace = |orphan: &Orphan| {
+            // Both at once, so that the other one has another inode.
+            let other = orphan.0.with_extension("new");
+            fs::write(&other, "y").unwrap();
+            fs::rename(other, &orphan.0).unwrap();
+        };
+        assert_eq!(result("replaced", replace), ("changed", true));
+    }
+}

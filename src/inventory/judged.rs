@@ -1,0 +1,120 @@
+//! Objects with what is to be thought of them, and the removal of those that are condemned.
+
+use super::{Holders, Select, find_with, scan};
+use crate::error::Result;
+use crate::inspect::{Scene, evidence};
+use crate::mech;
+use crate::model::{Condemned, Gap, Ident, Kind, Known, Naming, Needs, Object, ObjectRef, Reason, Text, Verdict};
+use crate::sys::walk::Walk;
+use nix::sys::stat::SFlag;
+use std::convert::Infallible;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How many levels below a directory FIFOs and sockets are looked for.
+const DEPTH: usize = 3;
+
+/// An object that was judged.
+pub struct Judged {
+    pub object: Object,
+    pub verdict: Verdict,
+    /// When it was last used or changed, seconds since the epoch, as far as it records that.
+    pub last_use: Option<i64>,
+    /// Whose it looks like.
+    pub known: Option<Known>,
+}
+
+/// Which objects to judge, and how.
+pub struct Wanted<'a> {
+    pub kinds: &'a [Kind],
+    pub select: Select,
+    /// Where to look for FIFOs and sockets, of which there is no list.
+    pub places: &'a [PathBuf],
+    /// How long an orphan must have rested.
+    pub patience: Duration,
+}
+
+/// Where programs put FIFOs and sockets: hier(7), and the user's own directory for them.
+pub fn usual_places() -> Vec<PathBuf> {
+    let own = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute());
+    // The user's own is mostly another file system below /run.
+    ["/tmp", "/run"].into_iter().map(PathBuf::from).chain(own).collect()
+}
+
+/// Judges all objects of some kinds.
+pub fn judge(wanted: &Wanted<'_>, keep: impl Fn(&Object, Option<i64>) -> bool) -> (Vec<Judged>, Vec<Gap>) {
+    let holders = Holders::default();
+    let scene = Scene::new(&holders);
+    let (mut judged, mut gaps) = (Vec::new(), Vec::new());
+    let mut see = |object: Object| {
+        let last_use = evidence::last_use(&object);
+        if keep(&object, last_use) {
+            let verdict = evidence::verdict_after(&object, &scene, wanted.patience);
+            judged.push(Judged { verdict, last_use, known: evidence::known(&object), object });
+        }
+    };
+    let (lasting, files): (Vec<Kind>, Vec<Kind>) = wanted.kinds.iter().partition(|kind| Kind::LASTING.contains(kind));
+    let Ok(()) = scan::<Infallible>(&lasting, Needs::NAMES, wanted.select, None, |_, found| {
+        gaps.extend(found.gaps);
+        found.objects.into_iter().for_each(&mut see);
+        Ok(())
+    });
+    if !files.is_empty() {
+        gaps.extend(each_file(&files, wanted, &holders, &mut see));
+    }
+    gaps.extend(scene.gaps());
+    (judged, gaps)
+}
+
+/// Judges one object again, as it is now.
+pub fn judge_again(reference: &ObjectRef, patience: Duration, scene: &Scene<'_>) -> Result<Judged> {
+    let object = find_with(reference, Needs::NAMES, scene.holders())?;
+    let verdict = evidence::verdict_after(&object, scene, patience);
+    Ok(Judged { verdict, last_use: evidence::last_use(&object), known: evidence::known(&object), object })
+}
+
+/// Removes an object that was condemned, if it still is that one; what was lost with it.
+pub fn remove(condemned: &Condemned) -> Result<Option<String>> {
+    let object = condemned.object();
+    mech::of(&object.reference).remove(object)
+}
+
+/// Every FIFO and socket in some directories.
+fn each_file(kinds: &[Kind], wanted: &Wanted<'_>, holders: &Holders, see: &mut impl FnMut(Object)) -> Vec<Gap> {
+    let mut walk = Walk::default();
+    let is_one = |kind| kind == SFlag::S_IFIFO || kind == SFlag::S_IFSOCK;
+    wanted.places.iter().for_each(|place| walk.through(place, DEPTH, is_one));
+    let mut gaps: Vec<Gap> = unread(&walk).into_iter().collect();
+    walk.files.sort();
+    walk.files.dedup();
+    for (path, is) in walk.files {
+        let naming = if is == SFlag::S_IFIFO { Naming::Path } else { Naming::Socket };
+        let Some(kind) = kinds.iter().copied().find(|kind| kind.naming() == naming) else { continue };
+        let reference = ObjectRef { kind, id: Ident::Path(Text::from(path.as_os_str().as_bytes())) };
+        match find_with(&reference, Needs::NAMES, holders) {
+            Ok(object) if wanted.select.keeps(&object) => see(object),
+            Ok(_) => {}
+            // One that vanished in between is none.
+            Err(error) if error.status == crate::exit::Status::NoSuch => {}
+            Err(error) => gaps.push(Gap {
+                subject: reference.to_string(),
+                field: None,
+                reason: Reason { call: error.call, errno: error.errno as i32 },
+                note: Some(error.cause),
+            }),
+        }
+    }
+    gaps
+}
+
+/// The directories that could not be searched, as one: in /tmp every user has some of his own.
+fn unread(walk: &Walk) -> Option<Gap> {
+    let (first, errno) = walk.unread.first()?;
+    let first = Text::from(first.as_os_str().as_bytes()).escaped().to_string();
+    let (subject, note) = match walk.unread.len() {
+        1 => (first, "it could not be searched".to_owned()),
+        n => (format!("{n} directories, such as {first}"), "they could not be searched".to_owned()),
+    };
+    Some(Gap { subject, field: None, reason: Reason { call: "open", errno: *errno as i32 }, note: Some(note) })
+}

@@ -1,0 +1,215 @@
+use crate::kit::look::{assert_harmless, by_ref, refs};
+use crate::kit::{Env, Running, Starts as _, until};
+use assert_cmd::Command;
+use serde_json::{Value, json};
+use std::fs;
+use std::io::Read as _;
+
+/// A pid that no process can have: it is over the largest pid_max, proc_sys_kernel(5).
+const NO_PID: &str = "4194305";
+
+/// What is listed with these arguments, of this environment alone.
+fn stale(env: &Env, args: &[&str]) -> Value {
+    env.json(["stale", "--json", "--in", "."].iter().chain(args))["objects"].clone()
+}
+
+/// A segment that is an orphan, one that is in use, a region that is a suspect.
+fn three(env: &Env) -> Running {
+    env.out(["shm", "create", "0x4d2", "--size", "4K"]);
+    env.out(["shm", "create", "--size", "4K"]);
+    env.out(["shm", "create", "/frames", "--size", "10"]);
+    let holder = env.start(["shm", "attach", "1"]);
+    until("the attachment", || env.json(["show", "shm/1", "--json"])["objects"][0]["nattch"] == 1);
+    holder
+}
+
+#[test]
+fn orphans_come_first_and_what_is_in_use_is_only_counted() {
+    let env = Env::new();
+    let _holder = three(&env);
+    let output = env.ipcx(["stale", "--idle", "0s", "--in", "."]).assert().success().get_output().clone();
+    let (shown, said) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    let lines: Vec<&str> = shown.lines().collect();
+    assert_eq!(lines.len(), 3, "{shown}");
+    assert!(lines[0].starts_with("REF") && lines[0].contains("VERDICT") && lines[0].contains("EVIDENCE"), "{shown}");
+    assert!(lines[1].starts_with("shm/0 ") && lines[1].contains("orphan"), "{shown}");
+    assert!(lines[1].contains("nobody has it attached (nattch 0); its creator, process "), "{shown}");
+    assert!(lines[2].starts_with("shm//frames ") && lines[2].contains("suspect"), "{shown}");
+    assert_eq!(said, "ipcx: 2 objects; not shown: 1 in use\n");
+}
+
+#[test]
+fn on_a_terminal_the_evidence_stands_whole_below_its_object() {
+    let env = Env::new();
+    env.out(["shm", "create", "--size", "4K"]);
+    let args = ["stale", "--idle", "0s", "--in", ".", "--color", "never"];
+    let (running, mut terminal) = Running::in_terminal(env.command(args), true);
+    let mut shown = String::new();
+    // The other side is closed at the end, which a terminal says with EIO.
+    drop(terminal.read_to_string(&mut shown));
+    drop(running);
+    let lines: Vec<&str> = shown.lines().map(str::trim_end).collect();
+    assert!(lines[0].starts_with("REF") && !lines[0].contains("EVIDENCE"), "{shown}");
+    assert!(lines[1].starts_with("shm/0 ") && lines[1].ends_with("orphan"), "{shown}");
+    assert_eq!(lines[2], "    nobody has it attached (nattch 0)", "{shown}");
+    assert!(
+        lines[3].starts_with("    its creator, process ") && lines[4].starts_with("    it was last used"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_document_has_every_piece_of_evidence_as_a_sentence() {
+    let env = Env::new();
+    let _holder = three(&env);
+    let all = stale(&env, &["--all", "--idle", "0s"]);
+    assert_eq!(refs(&all), ["shm/0", "shm//frames", "shm/1"]);
+    let orphan = &all[0];
+    assert_eq!(
+        (&orphan["verdict"], &orphan["key"], &orphan["size"]),
+        (&json!("orphan"), &json!("0x000004d2"), &json!(4096))
+    );
+    assert_eq!(orphan["evidence"][0], "nobody has it attached (nattch 0)");
+    assert!(orphan["last_use"].as_str().unwrap().ends_with('Z'), "{orphan:#}");
+    assert_eq!(by_ref(&all, "shm/1")["evidence"], json!(["1 attachment"]));
+    for line in env.out(["stale", "--all", "--jsonl", "--in", "."]).lines() {
+        assert!(serde_json::from_str::<Value>(line).unwrap()["verdict"].is_string(), "{line}");
+    }
+    let raw = env.out(["stale", "--grade", "in use", "--raw", "--no-headings", "--in", "."]);
+    assert_eq!(raw.split('\t').next(), Some("shm/1"), "{raw}");
+}
+
+#[test]
+fn grades_kinds_names_and_ages_select() {
+    let env = Env::new();
+    let _holder = three(&env);
+    env.out(["sem", "create", "/lock"]);
+    env.out(["mkfifo", "./f"]);
+    let listed = |args: &[&str]| refs(&stale(&env, args)).into_iter().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(listed(&["--idle", "0", "--grade", "orphan"]), ["shm/0"]);
+    assert_eq!(listed(&["shm", "--grade", "in use,unknown"]), ["shm/1"]);
+    // An ordinary user does not see who may have a FIFO open.
+    assert_eq!(listed(&["sem", "fifo", "--grade", "suspect,unknown"]), ["sem//lock", "fifo/./f"]);
+    assert_eq!(listed(&["--kind", "sem,fifo", "--all"]), ["sem//lock", "fifo/./f"]);
+    assert_eq!(listed(&["--all", "--match", "shm/?"]), ["shm/0", "shm/1"]);
+    assert_eq!(listed(&["--all", "--match", "/*"]), ["shm//frames", "sem//lock"]);
+    assert_eq!(listed(&["--all", "--older", "1h"]), [""; 0]);
+    assert_eq!(listed(&["--all", "--older", "0s", "shm"]).len(), 3);
+    assert_eq!(listed(&["--all", "--owner", "54321"]), [""; 0]);
+    assert_eq!(listed(&["--all", "--mine", "sem"]), ["sem//lock"]);
+    env.fails(2, ["stale", "--in", "missing"]);
+    env.fails(2, ["stale", "pipe"]);
+    env.fails(2, ["stale", "--grade", "old"]);
+    env.fails(2, ["stale", "--older", "yesterday"]);
+}
+
+#[test]
+fn what_was_used_within_the_hour_is_no_orphan_yet() {
+    let env = Env::new();
+    env.out(["shm", "create", "--size", "1"]);
+    let young = stale(&env, &[]);
+    assert_eq!(young[0]["verdict"], "suspect");
+    assert!(young[0]["evidence"][0].as_str().unwrap().ends_with("ago: a program may be between two runs"));
+    assert_eq!(stale(&env, &["--idle", "0"])[0]["verdict"], "orphan");
+}
+
+#[test]
+fn known_leaks_are_named_with_what_their_makers_advise() {
+    let env = Env::new();
+    let torch = format!("/torch_{NO_PID}_1_0");
+    for name in [&torch, "/nccl-Ab12cD", "/fastrtps_port7412", "/frames"] {
+        env.out(["shm", "create", name, "--size", "1"]);
+    }
+    let all = stale(&env, &["--idle", "0"]);
+    let of = |name: &str| by_ref(&all, &format!("shm/{name}")).clone();
+    assert_eq!((&of(&torch)["verdict"], &of(&torch)["pattern"]), (&json!("orphan"), &json!("PyTorch")));
+    assert_eq!((&of("/nccl-Ab12cD")["verdict"], &of("/nccl-Ab12cD")["pattern"]), (&json!("suspect"), &json!("NCCL")));
+    assert!(of("/fastrtps_port7412")["advice"].as_str().unwrap().contains("fastdds shm clean"));
+    assert_eq!(of("/frames")["pattern"], Value::Null);
+    let said = env.ipcx(["stale", "--in", "."]).assert().success().get_output().stderr.clone();
+    assert!(String::from_utf8(said).unwrap().contains("ipcx: Fast-DDS: `fastdds shm clean` removes"));
+}
+
+#[test]
+fn directories_are_searched_without_following_links_or_opening_a_fifo() {
+    let env = Env::new();
+    env.sh(
+        "mkdir -p in/a/b/c/d other; ipcx mkfifo in/f in/a/b/c/deep in/a/b/c/d/deeper other/g; ln -s ../other in/link",
+    )
+    .assert()
+    .success();
+    // One who waits for the other side would go on if it were opened.
+    let mut waiting = env.start(["fifo", "recv", "./in/f"]);
+    waiting.wait_blocked("wait_for_partner");
+    let all = env.json(["stale", "--json", "--all", "--in", "in", "--in", "in/a"]);
+    let mut found = refs(&all["objects"]);
+    found.sort_unstable();
+    assert_eq!(found, ["fifo/in/a/b/c/d/deeper", "fifo/in/a/b/c/deep", "fifo/in/f"]);
+    waiting.wait_blocked("wait_for_partner");
+    assert_eq!(by_ref(&all["objects"], "fifo/in/f")["verdict"], "in use");
+}
+
+#[test]
+fn a_directory_that_may_not_be_read_is_a_gap() {
+    let env = Env::new();
+    if !env.has_users() {
+        crate::skip!("there is no second user");
+    }
+    env.sh("mkdir -m 700 private; ipcx mkfifo private/f").assert().success();
+    let output = env.ipcx_as_nobody(["stale", "fifo", "--json", "--in", "."]).assert().success().get_output().clone();
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["objects"], json!([]));
+    let gap = document["gaps"].as_array().unwrap().iter().find(|gap| gap["subject"] == "./private");
+    assert_eq!(gap.unwrap_or_else(|| panic!("{document:#}"))["errno"], "EACCES");
+    let said = env.ipcx_as_nobody(["stale", "fifo", "--in", "."]).assert().success().get_output().stderr.clone();
+    assert!(String::from_utf8(said).unwrap().contains("./private"));
+}
+
+#[test]
+fn hostile_names_are_harmless() {
+    let env = Env::new();
+    for name in ["torch_1\x1b[31m", "a\nb", "\u{202e}x"] {
+        fs::write(format!("/dev/shm/{name}"), "x").unwrap();
+        nix::unistd::mkfifo(&env.path(name), nix::sys::stat::Mode::S_IRUSR).unwrap();
+    }
+    for args in
+        [&["--all"][..], &["--all", "--json"], &["--all", "--raw"], &["--grade", "\x1b[2J"], &["--in", "\x1b[2J"]]
+    {
+        let output = env.ipcx(["stale", "--in", "."].iter().chain(args)).output().unwrap();
+        let shown = String::from_utf8(output.stdout).unwrap().replace('\t', " ");
+        assert_harmless("stdout", shown.as_bytes());
+        assert_harmless("stderr", &output.stderr);
+    }
+}
+
+#[test]
+fn nothing_is_stopped_and_nothing_is_changed_by_looking() {
+    let env = Env::new();
+    let _holder = three(&env);
+    env.sh("ipcx sem create --value 1; ipcx msgq create; ipcx msgq send 0 hello").assert().success();
+    let before = env.json(["show", "--json", "shm/0", "shm/1", "sem/0", "msgq/0"])["objects"].clone();
+    stale(&env, &["--all"]);
+    let after = env.json(["show", "--json", "shm/0", "shm/1", "sem/0", "msgq/0"])["objects"].clone();
+    for (before, after) in before.as_array().unwrap().iter().zip(after.as_array().unwrap()) {
+        for key in
+            ["ctime", "atime", "dtime", "otime", "stime", "rtime", "lpid", "lspid", "lrpid", "nattch", "messages"]
+        {
+            assert_eq!(before[key], after[key], "{key} of {}", before["ref"]);
+        }
+    }
+}
+
+#[test]
+fn a_kernel_that_refuses_leases_leaves_a_region_unknown() {
+    let env = Env::new();
+    let torch = format!("/torch_{NO_PID}_1_0");
+    env.out(["shm", "create", &torch, "--size", "1"]);
+    let refusal =
+        crate::kit::Refusal { argument: Some((1, !0, 1024)), ..crate::kit::Refusal::of(libc::SYS_fcntl, libc::EINVAL) };
+    let mut command = env.command(["stale", "--json", "--all", "--idle", "0", "--in", "."]);
+    command.refused(&[refusal]);
+    let output = Command::from_std(command).assert().success().get_output().stdout.clone();
+    let document: Value = serde_json::from_slice(&output).unwrap();
+    assert_eq!(document["objects"][0]["verdict"], "unknown", "{document:#}");
+    assert!(document["objects"][0]["evidence"][0].as_str().unwrap().contains("fcntl: EINVAL"), "{document:#}");
+}
