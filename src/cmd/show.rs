@@ -89,11 +89,13 @@ pub fn run<R: Refs>(args: &ShowArgs<R>, ctx: &mut Context) -> Outcome {
         document.end()?;
     } else {
         for (at, object) in objects.iter().enumerate() {
-            let fields = columns::all(&[object.kind()]);
+            let mut fields = columns::all(&[object.kind()]);
             if args.jsonl {
                 render::json_line(out, &fields, object)?;
                 continue;
             }
+            // Of what only descriptors lead to they are the processes, once more.
+            fields.retain(|field| field.key != "holders" || Kind::LASTING.contains(&object.kind()));
             if at > 0 {
                 out.line(format_args!(""))?;
             }

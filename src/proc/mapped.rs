@@ -3,7 +3,7 @@
 use super::mappings::{Mapping, Scan};
 use super::maps::Reader;
 use super::namespace;
-use super::processes::directory;
+use super::processes::{INIT, directory};
 use crate::model::{End, Memory, Role, Text};
 use crate::sys::descriptor::huge_memory;
 use crate::sys::procmap::{Vma, same_memory};
@@ -71,7 +71,7 @@ impl<'a> Part<'a> {
         match self.groups(pid) {
             // One that has ended meanwhile, or a thread of the kernel.
             Err(Errno::ENOENT | Errno::ESRCH) => {}
-            Err(_) => self.hidden += 1,
+            Err(_) => self.hidden += usize::from(pid != INIT),
             Ok((_, groups)) if groups.is_empty() => {}
             Ok((process, groups)) => {
                 self.keep(pid, &process, groups);

@@ -7,7 +7,7 @@
 
 use super::mapped::{Found, Part};
 use super::namespace;
-use super::processes::{Clock, pids, share};
+use super::processes::{Clock, counted, pids, share};
 use super::sysvipc::{self, Shm};
 use crate::model::{End, Gap, Memory, Reason, Text};
 use crate::sys::descriptor::Devices;
@@ -152,7 +152,7 @@ impl Scan {
         let gap = match self.segment {
             Some(segment) => segment.missing(&list, hidden),
             None => (hidden > 0).then(|| Gap {
-                subject: format!("mappings of {hidden} processes"),
+                subject: format!("mappings of {}", counted(hidden)),
                 field: None,
                 reason: Reason { call: "open", errno: libc::EACCES },
                 note: Some("they belong to others; what they have mapped is not known".to_owned()),

@@ -1,7 +1,7 @@
 //! The pass over the descriptors of all processes.
 
 use super::holders::{Counter, Descriptors, FileId, Files, Fill, Mix, OpenFile, What, borrow};
-use super::processes::{Clock, number, pids, share};
+use super::processes::{Clock, counted, number, pids, share};
 use crate::model::{End, Gap, Reason, Role, Text};
 use crate::sys::descriptor::Devices;
 use crate::sys::pidfd::PidFd;
@@ -207,7 +207,7 @@ impl Part {
             file.ends.sort_by_key(|end| (end.pid, end.fd));
         }
         let gap = || Gap {
-            subject: format!("open descriptors of {} processes", self.hidden),
+            subject: format!("open descriptors of {}", counted(self.hidden)),
             field: None,
             reason: Reason { call: "open", errno: libc::EACCES },
             note: Some("they belong to others; what they have open is not known".to_owned()),

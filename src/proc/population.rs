@@ -1,7 +1,7 @@
 //! Every process as all users may see it: whose it is, when it started, what it comes from.
 
 use super::namespace;
-use super::processes::{Clock, pids, share};
+use super::processes::{Clock, INIT, pids, share};
 use crate::model::Text;
 use nix::errno::Errno;
 use nix::sys::signal::kill;
@@ -11,8 +11,7 @@ use std::fs;
 
 /// All processes of this PID namespace but ours, without the kernel's own and without init.
 ///
-/// Init has run since before anything else and may mostly not be looked into, so with it nothing could ever be
-/// said to be unused. It starts and reaps others and has no use for the objects of programs.
+/// With init, which may mostly not be looked into, nothing could ever be said to be unused.
 #[derive(Debug)]
 pub struct Population {
     pub living: Vec<Living>,
@@ -81,9 +80,6 @@ fn hidden(pids: &[i32]) -> Option<&'static str> {
 fn is_first_pid_namespace() -> bool {
     stat("/proc/self/ns/pid").is_ok_and(|stat| stat.st_ino == 0xefff_fffc)
 }
-
-/// The first process of the first PID namespace.
-const INIT: i32 = 1;
 
 /// The flag of the kernel's own processes, PF_KTHREAD in include/linux/sched.h.
 const KERNEL_THREAD: u64 = 0x0020_0000;

@@ -10,6 +10,15 @@ use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::ScopedJoinHandle;
 
+/// The first process of a PID namespace. It may mostly not be looked into, so that with it nothing could ever be
+/// said to be all; it starts and reaps others and has no use for the objects of programs, but for sockets.
+pub(super) const INIT: i32 = 1;
+
+/// `1 process`, `7 processes`.
+pub(super) fn counted(number: usize) -> String {
+    if number == 1 { "1 process".to_owned() } else { format!("{number} processes") }
+}
+
 /// The pids that /proc shows, in ascending order, in which the kernel lists them.
 pub fn pids() -> nix::Result<Vec<i32>> {
     let entries = Dir::open("/proc", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;

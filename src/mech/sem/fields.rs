@@ -7,7 +7,7 @@ const SEM: &[Kind] = &[Kind::Sem];
 pub static FIELDS: &[Field] = &[
     Field::number(SEM, "nsems", "semaphores in the set", Needs::SCAN, true),
     Field::number(SEM, "value", "value (POSIX; `semaphores` lists those of a set)", Needs::SCAN, true),
-    Field::number(SEM, "waiters", "processes that wait on it (POSIX)", Needs::SCAN, false),
+    Field::number(SEM, "waiting", "how many wait on it, as it counts itself (POSIX)", Needs::SCAN, false),
     Field::word(SEM, "layout", "C library whose semaphore it is: glibc or musl (POSIX)", Needs::SCAN, false),
     Field::word(SEM, "otime", "time of the last semop (System V)", Needs::SCAN, true),
     Field::word(SEM, "ctime", "time of the creation or the last change of mode or owner", Needs::SCAN, true),

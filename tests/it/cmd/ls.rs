@@ -63,7 +63,7 @@ fn every_kind_is_listed_with_what_was_asked_for() {
     assert_fields(by_ref(objects, "msgq//jobs"), &expected);
     let expected = json!({"kind": "sem", "family": "sysv", "key": "0x00000007", "nsems": 3, "value": none});
     assert_fields(by_ref(objects, "sem/0"), &expected);
-    let expected = json!({"kind": "sem", "family": "posix", "name": "/lock", "nsems": 1, "value": 7, "waiters": 0,
+    let expected = json!({"kind": "sem", "family": "posix", "name": "/lock", "nsems": 1, "value": 7, "waiting": 0,
         "layout": "glibc"});
     assert_fields(by_ref(objects, "sem//lock"), &expected);
 }

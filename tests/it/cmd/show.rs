@@ -101,7 +101,7 @@ fn a_named_semaphore_is_shown_with_value_waiters_and_use() {
     env.out(["sem", "create", "/lock", "--value", "0"]);
     assert_eq!(shown(&env, "sem//lock")["in_use"], false);
     let waiting = env.start(["sem", "wait", "/lock"]);
-    until("it to wait", || shown(&env, "sem//lock")["waiters"] == 1);
+    until("it to wait", || shown(&env, "sem//lock")["waiting"] == 1);
     let semaphore = shown(&env, "sem//lock");
     assert_eq!((&semaphore["value"], &semaphore["in_use"]), (&json!(0), &json!(true)));
     assert_eq!(semaphore["semaphores"][0]["waiting_for_increase"], 1);

@@ -153,7 +153,7 @@ fn object(name: &Text, layout: Layout, stat: &FileStat, bytes: nix::Result<Vec<u
         Err(Reason { call, errno }) => (Seen::hidden(call, errno), Seen::hidden(call, errno)),
     };
     object.facts.set("value", value.map(Value::Count));
-    object.facts.set("waiters", waiters.map(Value::Count));
+    object.facts.set("waiting", waiters.map(Value::Count));
     object
 }
 
@@ -163,7 +163,7 @@ fn details(object: &mut Object, path: &std::path::Path, needs: Needs) {
         object.facts.set("in_use", usage.map(|usage| Value::Flag(usage != Usage::Nobody)));
     }
     if needs.has(Needs::CONTENTS) {
-        let waiters = object.number("waiters");
+        let waiters = object.number("waiting");
         let members = match object.facts.get("value") {
             Some(Seen::Is(Value::Count(value))) => {
                 Seen::Is(Value::List(vec![super::record(0, *value, waiters.into(), Seen::Absent, Seen::Absent)]))

@@ -127,7 +127,7 @@ fn a_musl_semaphore_is_told_by_its_bytes() {
     let slots = by_name(&document, "/slots").unwrap();
     assert_eq!((&slots["layout"], &slots["value"]), (&json!("musl"), &json!(5)), "{document}");
     let busy = by_name(&document, "/busy").unwrap();
-    assert_eq!((&busy["value"], &busy["waiters"]), (&json!(0), &json!(2)), "{document}");
+    assert_eq!((&busy["value"], &busy["waiting"]), (&json!(0), &json!(2)), "{document}");
     assert_eq!(document["objects"].as_array().unwrap().len(), 2, "{document}");
     let memory = env.json(["shm", "ls", "--json"]);
     assert_eq!(memory["objects"].as_array().unwrap().len(), 2, "{memory}");
@@ -145,7 +145,7 @@ fn the_file_of_a_glibc_semaphore_has_value_and_waiters() {
     let env = Env::new();
     fs::write("/dev/shm/sem.made", file([6, 3, 0x80])).unwrap();
     let object = shown(&env, "/made");
-    assert_eq!((&object["layout"], &object["value"], &object["waiters"]), (&json!("glibc"), &json!(6), &json!(3)));
+    assert_eq!((&object["layout"], &object["value"], &object["waiting"]), (&json!("glibc"), &json!(6), &json!(3)));
 }
 
 #[test]
