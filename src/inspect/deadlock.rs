@@ -7,7 +7,7 @@
 
 use super::wakers::{Nature, Need};
 use crate::model::{Awaits, Blocked, Grade};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 /// A blocked thread with what it needs.
 pub struct Wait<'a> {
@@ -47,14 +47,19 @@ pub fn find(waits: &[Wait<'_>], threads: impl Fn(i32) -> usize) -> Vec<Cycle> {
     let next: Vec<Vec<(usize, Edge)>> = (0..waits.len()).map(|at| graph.edges(at)).collect();
     let mut cycles = Vec::new();
     for component in components(&next) {
-        let mut done: Vec<usize> = Vec::new();
-        for start in &component {
-            if done.contains(start) {
-                continue;
+        let circles = component.iter().filter_map(|start| circle(&next, &component, *start));
+        let mut circles: Vec<Vec<Edge>> = circles.map(|edges| first_in_front(edges, waits)).collect();
+        // Short ones first. Whoever shares a lock with one of them is in longer ones through the same waits,
+        // which are no other deadlocks.
+        circles.sort_by_key(|edges| (edges.len(), edges.iter().map(|edge| edge.wait).collect::<Vec<_>>()));
+        let mut told: HashSet<(usize, usize)> = HashSet::new();
+        for edges in circles {
+            let after = edges.iter().cycle().skip(1);
+            let steps: Vec<_> = edges.iter().zip(after).map(|(edge, next)| (edge.wait, next.wait)).collect();
+            if steps.iter().all(|step| !told.contains(step)) {
+                told.extend(steps);
+                cycles.push(Cycle { edges });
             }
-            let Some(edges) = circle(&next, &component, *start) else { continue };
-            done.extend(edges.iter().map(|edge| edge.wait));
-            cycles.push(Cycle { edges: first_in_front(edges, waits) });
         }
     }
     cycles.extend(graph.left_alone());
@@ -398,6 +403,13 @@ mod tests {
         let list = [held(1, &[2]), weak];
         let waits: Vec<Wait<'_>> = list.iter().map(|(blocked, needs)| Wait { blocked, needs: needs.clone() }).collect();
         assert_eq!(find(&waits, |_| 1)[0].grade(&waits), Grade::Weak);
+    }
+
+    #[test]
+    fn those_who_share_a_lock_with_one_in_a_deadlock_make_no_other_of_it() {
+        // A parent that waits for its child has the same lock as the child.
+        let list = [held(1, &[3]), held(2, &[4]), held(3, &[2, 4]), held(4, &[1, 3])];
+        assert_eq!(cycles(&list, &[]), [[3, 4]]);
     }
 
     #[test]

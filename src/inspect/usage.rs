@@ -1,13 +1,14 @@
 //! What processes hold and wait for, from their side.
 
 use super::facts::{Facts, reference_value};
+use super::wakers;
 use crate::error::{Error, Result};
-use crate::model::{Awaits, Blocked, Grade, Hold, How, Kind, ObjectRef, Resource, Seen, Text, Value};
+use crate::model::{Awaits, Blocked, Grade, Hold, How, Kind, ObjectRef, Resource, Role, Seen, Text, Value};
 use crate::proc::{process, status, task};
 use crate::sys::file;
 use crate::sys::users::Names;
 use nix::errno::Errno;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 /// A process and an object that it holds or waits for.
@@ -122,6 +123,8 @@ pub fn links(facts: &Facts<'_>, choice: Choice<'_>) -> Vec<Link> {
     for blocked in facts.scene().blocked().iter().filter(|blocked| choice.takes(blocked.task.pid)) {
         links.extend(blocked.awaits.resources().into_iter().map(|resource| waiting(facts, blocked, resource)));
     }
+    let owners = owners(facts, choice, &links);
+    links.extend(owners);
     if choice.pids.is_empty() && !choice.all {
         links.retain(|link| link.notable);
     }
@@ -158,6 +161,44 @@ fn held(facts: &Facts<'_>, hold: &Hold, descriptors: &[i32]) -> Link {
         notable: kept || matches!(hold.how, How::Lock { .. } | How::Owner | How::Undo { .. }),
         reference,
     }
+}
+
+/// Those who hold what others wait for and of whom nothing else tells: owners of mutexes, and the last to
+/// operate on semaphores.
+fn owners(facts: &Facts<'_>, choice: Choice<'_>, known: &[Link]) -> Vec<Link> {
+    let holders: HashSet<(i32, Resource)> =
+        known.iter().filter(|link| !link.waits()).map(|link| (link.pid, link.resource)).collect();
+    let mut links: Vec<Link> = Vec::new();
+    for blocked in facts.scene().blocked() {
+        let (Awaits::Semaphores { set: resource, .. } | Awaits::Futex { word: Some(resource), .. }) = blocked.awaits
+        else {
+            continue;
+        };
+        let needs = wakers::of(facts, blocked);
+        let by = needs.iter().filter(|need| need.closed).flat_map(|need| &need.by);
+        for waker in by.filter(|waker| choice.takes(waker.pid)) {
+            let detail = Some(waker.because.clone());
+            let same = |link: &Link| (link.pid, link.resource, &link.detail) == (waker.pid, resource, &detail);
+            if holders.contains(&(waker.pid, resource)) || links.iter().any(same) {
+                continue;
+            }
+            links.push(Link {
+                pid: waker.pid,
+                tid: None,
+                command: waker.command.clone(),
+                resource,
+                reference: facts.scene().reference(resource),
+                name: facts.scene().name(resource),
+                role: Role::Holder.word(),
+                call: None,
+                detail,
+                grade: waker.grade,
+                since: None,
+                notable: true,
+            });
+        }
+    }
+    links
 }
 
 fn lasting(kind: Kind) -> bool {

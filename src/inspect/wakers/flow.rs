@@ -34,7 +34,11 @@ fn side(facts: &Facts<'_>, pid: i32, file: Resource, read: bool) -> Need {
     let what_for = if read { format!("bytes from {name}") } else { format!("room in {name}") };
     let mut need = Need::new(what_for, Nature::Flow);
     match what(facts, file) {
-        Some(What::Pipe | What::Fifo) => pipe(facts, pid, file, read, &mut need),
+        Some(What::Pipe) => pipe(facts, pid, file, read, &mut need),
+        Some(What::Fifo) => {
+            pipe(facts, pid, file, read, &mut need);
+            need.others = Some("anybody who may open it can come");
+        }
         Some(What::Socket) => socket(facts, file, &mut need),
         Some(What::Eventfd) => {
             need.by = openers(facts, file, |_| true, if read { WRITES } else { READS }, Grade::Strong);

@@ -2,7 +2,7 @@
 
 use super::super::facts::Facts;
 use super::{Nature, Need, Waker, note_stopped};
-use crate::model::{Blocked, Futex, Grade, Hold, How, LockKind, Owner, Resource};
+use crate::model::{Blocked, Futex, Grade, Hold, How, Kind, LockKind, Owner, Resource};
 
 /// A lock on a file. Whoever wants it alone needs all others to let go.
 pub(super) fn file(facts: &Facts<'_>, blocked: &Blocked, file: Resource, lock: LockKind, exclusive: bool) -> Vec<Need> {
@@ -61,25 +61,35 @@ fn hinders(hold: &Hold, pid: i32, wanted: LockKind) -> bool {
     }
 }
 
-pub(super) fn futex(facts: &Facts<'_>, word: Resource, what: Futex) -> Need {
+pub(super) fn futex(facts: &Facts<'_>, blocked: &Blocked, word: Resource, what: Futex) -> Need {
     let name = facts.scene().name(word);
     match what {
         Futex::Mutex { owner, robust } => match owner {
             Some(owner) => owned(facts, format!("the mutex that is {name}"), owner, robust),
-            None => mapped(facts, format!("the mutex that is {name}"), word, "it does not say who owns it"),
+            None => mapped(facts, blocked, format!("the mutex that is {name}"), word, "it does not say who owns it"),
         },
         Futex::Rwlock { writer: Some(writer) } => owned(facts, format!("the rwlock that is {name}"), writer, false),
-        Futex::Rwlock { writer: None } => {
-            mapped(facts, format!("the rwlock that is {name}"), word, "those that hold it to read are not recorded")
-        }
-        Futex::Semaphore { .. } => {
-            mapped(facts, format!("the semaphore that is {name}"), word, "a POSIX semaphore records no holder")
+        Futex::Rwlock { writer: None } => mapped(
+            facts,
+            blocked,
+            format!("the rwlock that is {name}"),
+            word,
+            "those that hold it to read are not recorded",
+        ),
+        Futex::Semaphore { value, .. } => {
+            let named = facts.scene().reference(word.object()).filter(|named| named.kind == Kind::Sem);
+            let what = named.map_or_else(|| format!("the semaphore that is {name}"), |named| named.to_string());
+            let mut need = mapped(facts, blocked, what, word, "a POSIX semaphore records no holder");
+            need.state = format!("Its value is {value}.");
+            need
         }
         Futex::Condition => {
-            mapped(facts, format!("the condition variable that is {name}"), word, "anybody can signal it")
+            mapped(facts, blocked, format!("the condition variable that is {name}"), word, "anybody can signal it")
         }
-        Futex::Barrier => mapped(facts, format!("the barrier that is {name}"), word, "it waits for more to come"),
-        Futex::Unknown => mapped(facts, format!("a futex, {name}"), word, "it is no lock of the C library"),
+        Futex::Barrier => {
+            mapped(facts, blocked, format!("the barrier that is {name}"), word, "it waits for more to come")
+        }
+        Futex::Unknown => mapped(facts, blocked, format!("a futex, {name}"), word, "it is no lock of the C library"),
     }
 }
 
@@ -108,11 +118,12 @@ fn owned(facts: &Facts<'_>, what: String, owner: Owner, robust: bool) -> Need {
 }
 
 /// What anybody can change who has the memory mapped.
-fn mapped(facts: &Facts<'_>, what: String, word: Resource, others: &'static str) -> Need {
+fn mapped(facts: &Facts<'_>, blocked: &Blocked, what: String, word: Resource, others: &'static str) -> Need {
     let mut need = Need::new(what, Nature::Held);
     for hold in facts.scene().holds_of(word.object()) {
         let How::Mapped { write, .. } = hold.how else { continue };
-        if write && need.by.iter().all(|waker| waker.pid != hold.end.pid) {
+        let other = hold.end.pid != blocked.task.pid;
+        if write && other && need.by.iter().all(|waker| waker.pid != hold.end.pid) {
             need.by.push(Waker {
                 pid: hold.end.pid,
                 tid: None,
@@ -124,5 +135,9 @@ fn mapped(facts: &Facts<'_>, what: String, word: Resource, others: &'static str)
         }
     }
     need.others = Some(others);
+    if need.by.is_empty() {
+        need.odd.push("no other process that has the memory mapped can be seen".to_owned());
+    }
+    note_stopped(facts, &mut need);
     need
 }

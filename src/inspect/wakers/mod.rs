@@ -100,7 +100,7 @@ pub fn of(facts: &Facts<'_>, blocked: &Blocked) -> Vec<Need> {
             vec![need]
         }
         Awaits::Open { file, path, write } => vec![open::fifo(facts, blocked, *file, path, *write)],
-        Awaits::Futex { word: Some(word), what } => vec![lock::futex(facts, *word, *what)],
+        Awaits::Futex { word: Some(word), what } => vec![lock::futex(facts, blocked, *word, *what)],
         Awaits::Futex { word: None, .. } => Vec::new(),
         Awaits::Lock { file, lock, exclusive, .. } => lock::file(facts, blocked, *file, *lock, *exclusive),
         Awaits::Child { pid } => vec![child(facts, blocked.task.pid, *pid)],

@@ -3,6 +3,7 @@
 use super::super::facts::Facts;
 use super::{Nature, Need, Waker};
 use crate::model::{Awaits, Blocked, Grade, Resource, Text};
+use std::os::unix::ffi::OsStringExt as _;
 
 pub(super) fn fifo(facts: &Facts<'_>, blocked: &Blocked, file: Resource, path: &Text, write: bool) -> Need {
     let scene = facts.scene();
@@ -15,7 +16,7 @@ pub(super) fn fifo(facts: &Facts<'_>, blocked: &Blocked, file: Resource, path: &
             continue;
         }
         for pid in line_of_waiters(facts, other.task.pid) {
-            if pid != blocked.task.pid && names(facts.line(pid).raw(), path.raw()) {
+            if pid != blocked.task.pid && names(facts.line(pid).raw(), path.raw(), || at(pid)) {
                 add(facts, &mut need, pid, "its command line names it");
             }
         }
@@ -33,6 +34,11 @@ pub(super) fn fifo(facts: &Facts<'_>, blocked: &Blocked, file: Resource, path: &
         need.odd.push(format!("no process is seen that would be its {side}"));
     }
     need
+}
+
+/// The directory that a process is in.
+fn at(pid: i32) -> Option<Vec<u8>> {
+    std::fs::read_link(format!("/proc/{pid}/cwd")).ok().map(|path| path.into_os_string().into_vec())
 }
 
 fn add(facts: &Facts<'_>, need: &mut Need, pid: i32, because: &str) {
@@ -81,13 +87,29 @@ fn directory(path: &[u8]) -> &[u8] {
     &path[..path.iter().rposition(|byte| *byte == b'/').unwrap_or(0)]
 }
 
-/// Whether a command line names a file, by its path or its last part, as a word of its own.
-fn names(line: &[u8], path: &[u8]) -> bool {
+/// Whether a command line names a file, as a word of its own: by its path, also from the directory of the
+/// process, or behind a variable of a shell by its last part.
+fn names(line: &[u8], path: &[u8], directory: impl Fn() -> Option<Vec<u8>>) -> bool {
     let last = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-    let part = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(byte));
-    !last.is_empty()
-        && memchr::memmem::find_iter(line, last)
-            .any(|at| !part(at.checked_sub(1).and_then(|at| line.get(at))) && !part(line.get(at + last.len())))
+    let part = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-/".contains(&byte);
+    let is_it = |at: usize| {
+        let end = at + last.len();
+        let start = line[..at].iter().rposition(|byte| !part(*byte)).map_or(0, |before| before + 1);
+        let word = &line[start..end];
+        let before = start.checked_sub(1).and_then(|at| line.get(at));
+        if line.get(end).is_some_and(|byte| part(*byte)) || (at > start && line[at - 1] != b'/') {
+            return false;
+        }
+        if matches!(before, Some(b'$' | b'}')) {
+            return at > start;
+        }
+        if word.starts_with(b"/") {
+            return word == path;
+        }
+        let word = word.strip_prefix(b"./").unwrap_or(word);
+        directory().is_some_and(|directory| [&directory[..], b"/", word].concat() == path)
+    };
+    !last.is_empty() && memchr::memmem::find_iter(line, last).any(is_it)
 }
 
 #[cfg(test)]
@@ -95,14 +117,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_named_by_a_word_of_its_own() {
-        for line in ["sh -c exec 3<f1 4>f2", "cat /tmp/d/f1", "f1", "tee ./f1;x", "a f11 f1"] {
-            assert!(names(line.as_bytes(), b"/tmp/d/f1"), "{line}");
+    fn a_file_is_named_by_a_word_that_leads_to_it() {
+        let named = |line: &str| names(line.as_bytes(), b"/tmp/d/f1", || Some(b"/tmp/d".to_vec()));
+        for line in
+            ["sh -c exec 3<f1 4>f2", "cat /tmp/d/f1", "f1", "tee ./f1;x", "a f11 f1", "cat $D/f1", "cat ${D}/f1"]
+        {
+            assert!(named(line), "{line}");
         }
-        for line in ["cat f11", "cat xf1", "cat f1.log", "cat", ""] {
-            assert!(!names(line.as_bytes(), b"/tmp/d/f1"), "{line}");
+        for line in ["cat f11", "cat xf1", "cat f1.log", "cat", "", "cat /tmp/e/f1", "cat e/f1", "cat f1/x", "cat $f1"]
+        {
+            assert!(!named(line), "{line}");
         }
-        assert!(!names(b"cat /", b"/"));
+        assert!(!names(b"cat /", b"/", || None));
+        // In another directory it is another file.
+        assert!(!names(b"cat f1", b"/tmp/d/f1", || Some(b"/tmp/e".to_vec())));
+        assert!(names(b"cat d/f1", b"/tmp/d/f1", || Some(b"/tmp".to_vec())));
     }
 
     #[test]

@@ -66,6 +66,21 @@ fn a_waiter_of_a_semaphore_with_its_value_its_timeout_and_its_last_operator() {
 }
 
 #[test]
+fn a_waiter_of_a_posix_semaphore_that_nobody_else_has() {
+    let env = Env::new();
+    env.out(["sem", "create", "/lock"]);
+    let waiter = env.start(["sem", "wait", "/lock"]);
+    let first = answer(&env, &waiter, "futex");
+    assert_eq!((&first["ref"], &first["waits_for"]), (&json!("sem//lock"), &json!("semaphore")));
+    assert!(text(&first).contains(" in futex for sem//lock. Its value is 0. A POSIX semaphore records"), "{first:#}");
+    assert_eq!(first["odd"], json!(["no other process that has the memory mapped can be seen"]));
+    let other = env.start(["sem", "wait", "/lock"]);
+    answer(&env, &other, "futex");
+    let second = answer(&env, &waiter, "futex");
+    assert_eq!((&second["wakers"][0]["pid"], &second["wakers"][0]["grade"]), (&json!(other.pid), &json!("weak")));
+}
+
+#[test]
 fn a_reader_whose_only_writer_is_itself() {
     let env = Env::new();
     env.out(["mkfifo", "./f"]);
