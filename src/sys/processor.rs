@@ -4,32 +4,41 @@
 use nix::errno::Errno;
 use std::mem::MaybeUninit;
 
-/// Binds the calling thread to one of the processors that it may run on, and moves it there. EINVAL for
-/// any other: those that somebody has set apart (`isolcpus`, cpuset(7), taskset(1)) are left alone.
-pub fn bind(processor: usize) -> nix::Result<()> {
-    if !may_run_on(processor)? {
-        return Err(Errno::EINVAL);
-    }
-    // SAFETY: all bytes zero is the empty set; `may_run_on` has seen that the number lies within a set, and
-    // the call reads no more than the set.
-    Errno::result(unsafe {
-        let mut only: libc::cpu_set_t = MaybeUninit::zeroed().assume_init();
-        libc::CPU_SET(processor, &mut only);
-        libc::sched_setaffinity(0, size_of_val(&only), &raw const only)
-    })
-    .map(drop)
-}
+/// The processors that a thread may run on. Those that somebody has set apart (`isolcpus`, cpuset(7),
+/// taskset(1)) are none of them.
+#[derive(Clone, Copy)]
+pub struct Processors(libc::cpu_set_t);
 
-/// Whether the calling thread may run on a processor.
-fn may_run_on(processor: usize) -> nix::Result<bool> {
-    if processor >= 8 * size_of::<libc::cpu_set_t>() {
-        return Ok(false);
+impl Processors {
+    /// Those of the calling thread.
+    pub fn ours() -> nix::Result<Processors> {
+        // SAFETY: all bytes zero is the empty set, which the call fills and no more than it.
+        unsafe {
+            let mut set: libc::cpu_set_t = MaybeUninit::zeroed().assume_init();
+            Errno::result(libc::sched_getaffinity(0, size_of_val(&set), &raw mut set))?;
+            Ok(Processors(set))
+        }
     }
-    // SAFETY: all bytes zero is the empty set, which the call fills; the number lies within it.
-    unsafe {
-        let mut set: libc::cpu_set_t = MaybeUninit::zeroed().assume_init();
-        Errno::result(libc::sched_getaffinity(0, size_of_val(&set), &raw mut set))?;
-        Ok(libc::CPU_ISSET(processor, &set))
+
+    /// Whether this is one of them.
+    pub fn has(&self, processor: usize) -> bool {
+        // SAFETY: the number lies within the set.
+        processor < 8 * size_of::<libc::cpu_set_t>() && unsafe { libc::CPU_ISSET(processor, &self.0) }
+    }
+
+    /// Binds the calling thread to one of these processors, and moves it there. EINVAL for any other.
+    pub fn bind(&self, processor: usize) -> nix::Result<()> {
+        if !self.has(processor) {
+            return Err(Errno::EINVAL);
+        }
+        // SAFETY: all bytes zero is the empty set; the number lies within it, as `has` has seen, and the call
+        // reads no more than the set.
+        Errno::result(unsafe {
+            let mut only: libc::cpu_set_t = MaybeUninit::zeroed().assume_init();
+            libc::CPU_SET(processor, &mut only);
+            libc::sched_setaffinity(0, size_of_val(&only), &raw const only)
+        })
+        .map(drop)
     }
 }
 
@@ -38,13 +47,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thread_that_is_bound_to_a_processor_may_run_on_no_other() {
+    fn a_thread_goes_from_each_of_its_processors_to_the_next_and_to_no_other() {
         std::thread::spawn(|| {
-            let mine = (0..1024).find(|processor| may_run_on(*processor).unwrap()).unwrap();
-            bind(mine).unwrap();
-            assert_eq!((0..1024).filter(|processor| may_run_on(*processor).unwrap()).collect::<Vec<_>>(), [mine]);
-            assert_eq!(bind(mine + 1), Err(Errno::EINVAL));
-            assert_eq!(bind(1 << 20), Err(Errno::EINVAL));
+            let ours = Processors::ours().unwrap();
+            let all: Vec<usize> = (0..8 * size_of::<libc::cpu_set_t>()).filter(|at| ours.has(*at)).collect();
+            for processor in &all {
+                ours.bind(*processor).unwrap();
+                let now = Processors::ours().unwrap();
+                assert_eq!(all.iter().filter(|at| now.has(**at)).collect::<Vec<_>>(), [processor]);
+            }
+            assert_eq!(ours.bind(1 << 20), Err(Errno::EINVAL));
+            let only = Processors::ours().unwrap();
+            for processor in &all[..all.len() - 1] {
+                assert_eq!(only.bind(*processor), Err(Errno::EINVAL));
+            }
         })
         .join()
         .unwrap();
