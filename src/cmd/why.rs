@@ -22,6 +22,7 @@ Examples:
   ipcx why postgres             every process of this name
   ipcx why sem/5 fifo/./jobs    whoever waits for these objects
   ipcx why --deadlocks          who waits for whom in a circle; status 1 if somebody does
+  ipcx why --deadlocks 4711     only the circles in which this one waits
   ipcx why --json 4711 | jq '.objects[].wakers'
 
 How sure it is that a process could wake another: `exact`, the kernel or the object itself
@@ -33,7 +34,7 @@ pub struct WhyArgs {
     what: Vec<OsString>,
 
     /// Find threads that wait for each other in a circle, or for one that is dead; status 1 if there are
-    #[arg(long, conflicts_with = "what")]
+    #[arg(long)]
     deadlocks: bool,
 
     /// One JSON document
@@ -97,7 +98,8 @@ pub fn run(args: &WhyArgs, ctx: &mut Context) -> Outcome {
     Ok(status)
 }
 
-fn answers(args: &WhyArgs, facts: &Facts<'_>, ctx: &mut Context) -> Outcome {
+/// Of every thread that was asked for, and the status of the first that could not be found.
+fn find(args: &WhyArgs, facts: &Facts<'_>, ctx: &mut Context) -> anyhow::Result<(Vec<Answer>, Status)> {
     let mut status = Status::Done;
     let mut answers: Vec<Answer> = Vec::new();
     for what in &args.what {
@@ -118,6 +120,11 @@ fn answers(args: &WhyArgs, facts: &Facts<'_>, ctx: &mut Context) -> Outcome {
             }
         }
     }
+    Ok((answers, status))
+}
+
+fn answers(args: &WhyArgs, facts: &Facts<'_>, ctx: &mut Context) -> Outcome {
+    let (answers, status) = find(args, facts, ctx)?;
     let fields: Vec<&Field<Answer>> = ANSWER.iter().collect();
     let out = &mut ctx.ui.out;
     if args.json {
@@ -185,7 +192,11 @@ fn named(facts: &Facts<'_>, name: &Text) -> crate::error::Result<Vec<Answer>> {
 }
 
 fn deadlocks(args: &WhyArgs, facts: &Facts<'_>, ctx: &mut Context) -> Outcome {
-    let (told, among) = why::deadlocks(facts);
+    let (asked, status) = find(args, facts, ctx)?;
+    let (mut told, among) = why::deadlocks(facts);
+    if !args.what.is_empty() {
+        told.retain(|one| asked.iter().any(|answer| one.has(answer.tid)));
+    }
     let fields: Vec<&Field<Told>> = TOLD.iter().collect();
     let out = &mut ctx.ui.out;
     if args.json {
@@ -208,8 +219,11 @@ fn deadlocks(args: &WhyArgs, facts: &Facts<'_>, ctx: &mut Context) -> Outcome {
     }
     if told.is_empty() {
         let threads = if among == 1 { "thread" } else { "threads" };
-        ctx.ui.note(format_args!("no deadlock among {among} blocked {threads}"));
-        return Ok(Status::Done);
+        ctx.ui.note(match args.what[..] {
+            [] => format!("no deadlock among {among} blocked {threads}"),
+            _ => format!("none of these waits in a deadlock; {among} blocked {threads} were looked at"),
+        });
+        return Ok(status);
     }
     Ok(Status::Failed)
 }

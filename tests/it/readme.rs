@@ -59,7 +59,9 @@ fn sessions() -> Vec<Session> {
 /// With every number written alike and columns of any width.
 fn without_numbers(output: &str) -> String {
     let mut alike = String::new();
-    for line in output.lines() {
+    // How long depends on the machine, and so does whether it is known.
+    let waited = regex_lite::Regex::new(r"has waited for [0-9.]+ m?s in").unwrap();
+    for line in waited.replace_all(output, "waits in").lines() {
         for word in line.split_whitespace() {
             let is_number = word.starts_with(|c: char| c.is_ascii_digit()) && !word.starts_with("0x");
             alike.push_str(if is_number { "N" } else { word });
@@ -72,8 +74,8 @@ fn without_numbers(output: &str) -> String {
 
 #[test]
 fn every_session_belongs_to_the_tour() {
-    assert_eq!(sessions().len(), 15);
-    assert_eq!(README.matches("```console").count(), 15);
+    assert_eq!(sessions().len(), 20);
+    assert_eq!(README.matches("```console").count(), 20);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::super::facts::Facts;
 use super::{Nature, Need, Waker};
 use crate::model::{Awaits, Blocked, Grade, Resource, Text};
+use crate::proc::task;
 use std::os::unix::ffi::OsStringExt as _;
 
 pub(super) fn fifo(facts: &Facts<'_>, blocked: &Blocked, file: Resource, path: &Text, write: bool) -> Need {
@@ -51,13 +52,14 @@ fn add(facts: &Facts<'_>, need: &mut Need, pid: i32, because: &str) {
     }
 }
 
-/// A process, and its parents as far as each waits for the end of the one before: a shell and what it runs.
+/// A process, and its parents as far as each waits for the end of the one before and of nobody else: a shell
+/// and what it runs.
 fn line_of_waiters(facts: &Facts<'_>, pid: i32) -> Vec<i32> {
     let mut line = vec![pid];
     let mut last = pid;
     while let Some(parent) = facts.parent(last) {
         let waits = |blocked: &Blocked| match blocked.awaits {
-            Awaits::Child { pid } => pid <= 0 || pid == last,
+            Awaits::Child { pid } => pid == last || pid <= 0 && task::children(parent) == [last],
             _ => false,
         };
         if line.contains(&parent) || !facts.blocked_of(parent).iter().any(waits) {

@@ -22,6 +22,13 @@ pub struct Told {
     asleep: Vec<(i32, Option<u64>)>,
 }
 
+impl Told {
+    /// Whether a thread waits in it.
+    pub fn has(&self, tid: i32) -> bool {
+        self.asleep.iter().any(|(known, _)| *known == tid)
+    }
+}
+
 /// Every deadlock that can be seen, and among how many threads was looked.
 ///
 /// Not all threads are looked at in the same moment, so some that merely hand something on to each other may

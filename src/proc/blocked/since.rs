@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// Longer than a processor keeps an ordinary thread waiting. One that real-time threads have taken
 /// altogether does not hold us up.
-const PATIENCE: Duration = Duration::from_millis(200);
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// When a thread last ran.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

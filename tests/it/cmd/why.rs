@@ -194,7 +194,7 @@ fn what_is_not_there_or_no_target_is_refused() {
     refused(&env, 2, ["why", "0"]);
     refused(&env, 2, ["why", "99999999999"]);
     refused(&env, 2, ["why", "sem/x"]);
-    refused(&env, 2, ["why", "--deadlocks", "1"]);
+    refused(&env, 3, ["why", "--deadlocks", "4000000"]);
     env.out(["sem", "create"]);
     let output = env.ipcx(["why", "sem/0"]).assert().success().stdout("").get_output().clone();
     assert_eq!(String::from_utf8_lossy(&output.stderr).lines().next(), Some("ipcx: nobody is seen to wait for sem/0"));
