@@ -188,6 +188,7 @@ impl<'a> Scene<'a> {
             Resource::Sysv { kind: Kind::Shm, .. } => mapped(),
             Resource::File { .. } => open().or_else(mapped),
             Resource::Eventfd(_) => open(),
+            Resource::Sysv { kind: Kind::Sem, .. } => self.unseen_undo(),
             _ => None,
         }
     }
@@ -206,6 +207,12 @@ impl<'a> Scene<'a> {
     /// The POSIX objects that have a name here.
     pub(super) fn names(&self) -> &Names {
         self.names.get_or_init(|| name::names(self))
+    }
+
+    /// Whether it is a POSIX queue that a process has open.
+    pub(super) fn is_queue(&self, resource: Resource) -> bool {
+        let Resource::File { dev, ino } = resource else { return false };
+        self.holders.descriptors().get(What::Queue, FileId { dev, ino }).is_some()
     }
 
     /// The path of a file as those that have it mapped show it.

@@ -113,7 +113,7 @@ pub fn links(facts: &Facts<'_>, choice: Choice<'_>) -> Vec<Link> {
             (other.resource, other.end.pid, other.end.role, other.how)
                 == (hold.resource, hold.end.pid, hold.end.role, hold.how)
         };
-        if at > 0 && same(&holds[at - 1]) {
+        if at > 0 && same(&holds[at - 1]) || is_mere_file(facts, hold) {
             continue;
         }
         let descriptors: Vec<i32> =
@@ -129,6 +129,20 @@ pub fn links(facts: &Facts<'_>, choice: Choice<'_>) -> Vec<Link> {
         links.retain(|link| link.notable);
     }
     links
+}
+
+/// Whether a hold is of a file that is mapped to read alone and is no object of ours, such as the tables of a C
+/// library that nearly every process has.
+fn is_mere_file(facts: &Facts<'_>, hold: &Hold) -> bool {
+    matches!((hold.resource, hold.how), (Resource::File { .. }, How::Mapped { write: false, .. }))
+        && facts.scene().reference(hold.resource).is_none()
+        && !had_a_name(facts, hold.resource)
+}
+
+/// Whether it is an object of POSIX that has lost its name, or has it under another mount: its memory is in use
+/// all the same.
+fn had_a_name(facts: &Facts<'_>, resource: Resource) -> bool {
+    facts.scene().is_queue(resource) || facts.scene().name(resource).starts_with("/dev/shm/")
 }
 
 fn held(facts: &Facts<'_>, hold: &Hold, descriptors: &[i32]) -> Link {
@@ -158,7 +172,9 @@ fn held(facts: &Facts<'_>, hold: &Hold, descriptors: &[i32]) -> Link {
         detail,
         grade: hold.grade,
         since: None,
-        notable: kept || matches!(hold.how, How::Lock { .. } | How::Owner | How::Undo { .. }),
+        notable: kept
+            || matches!(hold.how, How::Lock { .. } | How::Owner | How::Undo { .. })
+            || had_a_name(facts, hold.resource),
         reference,
     }
 }

@@ -88,6 +88,9 @@ impl Mechanism for PosixShm {
     }
 
     fn limits_under(&self, root: &Root) -> Vec<Limit> {
-        root.directory(devshm::DIRECTORY).map_or_else(|_| Vec::new(), |shm| devshm::limits(shm.path()))
+        match root.directory(devshm::DIRECTORY) {
+            Err(Errno::ENOENT) => Vec::new(),
+            directory => devshm::limits(directory),
+        }
     }
 }

@@ -22,6 +22,10 @@ pub struct SysvShm;
 const SHM_DEST: u32 = 0o1000;
 const SHM_LOCKED: u32 = 0o2000;
 
+/// A segment that goes with the last detach, in the words of ipcs(1).
+const DEST: &str = "dest";
+const DEST_LOCKED: &str = "dest,locked";
+
 fn reference(id: i32) -> ObjectRef {
     sysv::reference(Kind::Shm, id)
 }
@@ -40,8 +44,8 @@ fn from_row(row: &sysvipc::Shm) -> Object {
     facts.push("size", Value::Size(row.size));
     facts.push("nattch", Value::Count(row.nattch));
     let status = match (row.perm.mode & SHM_DEST != 0, row.perm.mode & SHM_LOCKED != 0) {
-        (true, true) => Seen::Is(Value::Word("dest,locked")),
-        (true, false) => Seen::Is(Value::Word("dest")),
+        (true, true) => Seen::Is(Value::Word(DEST_LOCKED)),
+        (true, false) => Seen::Is(Value::Word(DEST)),
         (false, true) => Seen::Is(Value::Word("locked")),
         (false, false) => Seen::Absent,
     };
@@ -197,6 +201,15 @@ impl Mechanism for SysvShm {
             records.push(recorded("last attach or detach", object.pid("lpid").unwrap_or(0), last, true));
         }
         Seen::Is(records)
+    }
+
+    fn can_remove(&self, object: &Object) -> Result<()> {
+        if !matches!(object.facts.get("status"), Some(Seen::Is(Value::Word(DEST | DEST_LOCKED)))) {
+            return Ok(());
+        }
+        let left = object.number("nattch").unwrap_or(0);
+        let cause = format!("it is removed already; its memory is freed at the last of {left} detaches");
+        Err(Error::refused(&object.reference, Status::Failed, cause).hinting("`ipcx show` tells who has it attached"))
     }
 
     fn remove(&self, object: &Object) -> Result<Option<String>> {
