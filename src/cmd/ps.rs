@@ -179,7 +179,7 @@ pub fn run(args: &PsArgs, ctx: &mut Context) -> Outcome {
             }
         }
     }
-    let holders = Holders::new(Needs::SCAN);
+    let holders = Holders::new(Needs::USERS);
     let scene = Scene::new(&holders);
     let facts = Facts::new(&scene);
     let mut links = if objects && pids.is_empty() {

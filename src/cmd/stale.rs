@@ -122,10 +122,9 @@ impl Choice {
         let patience = self.patience();
         let wanted = Wanted { kinds: &kinds, select: self.whose.select(), which, places: &places, patience };
         let glob = self.pattern.as_deref().map(WildMatch::new);
-        let keep = |object: &Object, last_use| {
-            self.is_old(last_use) && glob.as_ref().is_none_or(|glob| fits(glob, object))
-        };
-        Ok(judged::judge(&wanted, keep).doing("cannot look into other namespaces:")?)
+        let keep =
+            |object: &Object, last_use| self.is_old(last_use) && glob.as_ref().is_none_or(|glob| fits(glob, object));
+        judged::judge(&wanted, keep).doing("cannot look into other namespaces:")
     }
 
     /// Whether the last use is long enough ago. Where it is not known, and in the future, it is not.

@@ -226,7 +226,10 @@ impl<'a> Scene<'a> {
         let mut gaps = self.seen.holders.gaps();
         gaps.extend(self.seen.blocking.get().iter().flat_map(|blocking| blocking.gaps.clone()));
         gaps.extend(
-            [&self.seen.undone, &self.seen.locked].iter().filter_map(|seen| seen.get()).flat_map(|(_, gaps)| gaps.clone()),
+            [&self.seen.undone, &self.seen.locked]
+                .iter()
+                .filter_map(|seen| seen.get())
+                .flat_map(|(_, gaps)| gaps.clone()),
         );
         gaps
     }

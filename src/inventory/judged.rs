@@ -5,9 +5,7 @@ use super::{Holders, Select, collect, find_with, name, natural, scan};
 use crate::error::Result;
 use crate::inspect::{Scene, evidence};
 use crate::mech::{self, Found, Root};
-use crate::model::{
-    Condemned, Gap, Ident, Kind, Known, Naming, Needs, Object, ObjectRef, Reason, Seen, Text, Verdict,
-};
+use crate::model::{Condemned, Gap, Ident, Kind, Known, Naming, Needs, Object, ObjectRef, Reason, Seen, Text, Verdict};
 use crate::sys::users::Names;
 use crate::sys::walk::Walk;
 use nix::sys::stat::SFlag;
@@ -54,7 +52,7 @@ pub fn judge(
     wanted: &Wanted<'_>,
     keep: impl Fn(&Object, Option<i64>) -> bool + Sync,
 ) -> Result<(Vec<Judged>, Vec<Gap>)> {
-    let holders = Holders::default();
+    let holders = Holders::new(Needs::VERDICT);
     let scene = Scene::new(&holders);
     let (mut judged, mut gaps) = (Vec::new(), Vec::new());
     let mut see = |object: Object, scene: &Scene<'_>| {
@@ -98,18 +96,25 @@ pub fn judge(
 fn within(view: &View<'_>, kinds: &[Kind], select: Select, holders: &Holders, names: &mut Names) -> Found {
     let namespace = Seen::Is(view.namespace.inode);
     let mut all = Found::default();
-    let Ok(()) = collect::<Infallible>(&view.root, kinds, |mech| view.covers(mech), Needs::NAMES, holders, |_, found| {
-        let mut objects = found.objects;
-        objects.retain(|object| select.keeps(object));
-        for object in &mut objects {
-            name(object, names);
-            namespaces::mark(object, &namespace, || view.container());
-        }
-        objects.sort_by(|a, b| natural(a).cmp(&natural(b)));
-        all.objects.append(&mut objects);
-        all.gaps.extend(found.gaps.into_iter().map(|gap| view.gap(gap)));
-        Ok(())
-    });
+    let Ok(()) = collect::<Infallible>(
+        &view.root,
+        kinds,
+        |mech| view.covers(mech),
+        Needs::NAMES,
+        holders,
+        |_, found| {
+            let mut objects = found.objects;
+            objects.retain(|object| select.keeps(object));
+            for object in &mut objects {
+                name(object, names);
+                namespaces::mark(object, &namespace, || view.container());
+            }
+            objects.sort_by(|a, b| natural(a).cmp(&natural(b)));
+            all.objects.append(&mut objects);
+            all.gaps.extend(found.gaps.into_iter().map(|gap| view.gap(gap)));
+            Ok(())
+        },
+    );
     all
 }
 

@@ -281,8 +281,10 @@ pub fn scan(
     let mut said = Vec::new();
     let gaps = each(which, |view| {
         let namespace = Seen::Is(view.namespace.inode);
-        let here = scene.from(&view.root, &view.namespace.pids);
-        let scene = if matches!(view.root, Root::Ours) { &scene } else { &here };
+        let judges = needs.has(Needs::USERS) || needs.has(Needs::VERDICT);
+        let there = judges && !matches!(view.root, Root::Ours);
+        let there = there.then(|| scene.from(&view.root, &view.namespace.pids));
+        let scene = there.as_ref().unwrap_or(&scene);
         let mut whole = all.iter_mut();
         let see = |_, mut found: Found| {
             found.objects.retain(|object| select.keeps(object));
