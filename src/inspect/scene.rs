@@ -2,6 +2,7 @@
 
 use super::name::{self, Names};
 use super::owned;
+use crate::mech::Root;
 use crate::model::{
     Blocked, End, Fingerprint, Gap, Grade, Hold, How, Ident, Kind, Memory, Object, ObjectRef, Reason, Resource, Role,
     Text,
@@ -10,9 +11,11 @@ use crate::proc::blocked::{self, Blocking};
 use crate::proc::holders::{FileId, Holders, OpenFile, What};
 use crate::proc::locks;
 use crate::proc::mappings::Mapping;
+use crate::proc::namespace;
 use crate::proc::population::Population;
 use crate::proc::processes::Clock;
 use crate::proc::undo::{self, Undo};
+use nix::errno::Errno;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
@@ -20,10 +23,20 @@ type ByResource<T> = HashMap<Resource, Vec<T>>;
 
 /// What one look at the system has shown. Each part is looked up when it is first asked for.
 pub struct Scene<'a> {
-    holders: &'a Holders,
-    /// Our IPC namespace, by its inode.
+    /// What is the same from wherever one looks.
+    seen: Arc<Processes<'a>>,
+    /// The IPC namespace that we are in, by its inode.
     namespace: u64,
+    /// Where the files of POSIX objects are.
+    root: &'a Root,
+    /// The processes of that namespace, where it need not be our own.
+    peers: Option<&'a [i32]>,
     names: OnceLock<Names>,
+}
+
+/// What is known of all processes.
+struct Processes<'a> {
+    holders: &'a Holders,
     open: OnceLock<ByResource<Hold>>,
     mapped: OnceLock<ByResource<Hold>>,
     undone: OnceLock<Seen>,
@@ -38,10 +51,8 @@ type Seen = (ByResource<Hold>, Vec<Gap>);
 
 impl<'a> Scene<'a> {
     pub fn new(holders: &'a Holders) -> Scene<'a> {
-        Scene {
+        let seen = Processes {
             holders,
-            namespace: crate::proc::namespace::ours().unwrap_or(0),
-            names: OnceLock::new(),
             open: OnceLock::new(),
             mapped: OnceLock::new(),
             undone: OnceLock::new(),
@@ -49,11 +60,29 @@ impl<'a> Scene<'a> {
             owned: OnceLock::new(),
             blocking: OnceLock::new(),
             population: OnceLock::new(),
+        };
+        Scene {
+            seen: Arc::new(seen),
+            namespace: namespace::ours().unwrap_or(0),
+            root: &Root::Ours,
+            peers: None,
+            names: OnceLock::new(),
         }
     }
 
+    /// The same processes, seen from the IPC namespace in which the calling thread is now, with its processes, and
+    /// from a root directory.
+    pub fn from<'b>(&self, root: &'b Root, peers: &'b [i32]) -> Scene<'b>
+    where
+        'a: 'b,
+    {
+        let seen: Arc<Processes<'b>> = Arc::<Processes<'a>>::clone(&self.seen);
+        let namespace = namespace::ours().unwrap_or(0);
+        Scene { seen, namespace, root, peers: Some(peers), names: OnceLock::new() }
+    }
+
     pub fn holders(&self) -> &Holders {
-        self.holders
+        self.seen.holders
     }
 
     /// The IPC namespace that we are in.
@@ -61,9 +90,31 @@ impl<'a> Scene<'a> {
         self.namespace
     }
 
+    /// Where the files of POSIX objects are.
+    pub fn root(&self) -> &Root {
+        self.root
+    }
+
+    /// Whether nobody is in this namespace, which something else keeps.
+    pub(super) fn is_deserted(&self) -> bool {
+        self.peers.is_some_and(<[i32]>::is_empty)
+    }
+
+    /// Whether those who use the objects here count processes as we do: a pid in a name is what its maker wrote.
+    pub(super) fn counts_as_we_do(&self) -> bool {
+        let Some(peers) = self.peers else { return true };
+        let Ok(ours) = namespace::pid(None) else { return false };
+        let counts = |pid: &i32| match namespace::pid(Some(*pid)) {
+            Ok(theirs) => theirs == ours,
+            // It has ended.
+            Err(errno) => matches!(errno, Errno::ENOENT | Errno::ESRCH),
+        };
+        !peers.is_empty() && peers.iter().all(counts)
+    }
+
     /// Every process, as far as all may see it.
     pub fn population(&self) -> &Population {
-        self.population.get_or_init(Population::now)
+        self.seen.population.get_or_init(Population::now)
     }
 
     /// Every thread that sleeps in a call, in the order of their pids.
@@ -72,7 +123,7 @@ impl<'a> Scene<'a> {
     }
 
     fn blocking(&self) -> &Blocking {
-        self.blocking.get_or_init(blocked::all)
+        self.seen.blocking.get_or_init(blocked::all)
     }
 
     /// The blocked threads of a process.
@@ -112,8 +163,8 @@ impl<'a> Scene<'a> {
 
     /// What processes have open.
     fn open(&self) -> &ByResource<Hold> {
-        self.open.get_or_init(|| {
-            let files = self.holders.descriptors().all();
+        self.seen.open.get_or_init(|| {
+            let files = self.seen.holders.descriptors().all();
             index(files.flat_map(|file| {
                 let resource = of_file(file);
                 file.ends.iter().map(move |end| Hold {
@@ -128,7 +179,7 @@ impl<'a> Scene<'a> {
 
     /// What processes have mapped.
     fn mapped(&self) -> &ByResource<Hold> {
-        self.mapped.get_or_init(|| index(self.holders.mappings().list.iter().map(of_mapping)))
+        self.seen.mapped.get_or_init(|| index(self.seen.holders.mappings().list.iter().map(of_mapping)))
     }
 
     /// What processes have taken of semaphores with SEM_UNDO.
@@ -141,7 +192,7 @@ impl<'a> Scene<'a> {
                 (HashMap::new(), vec![Gap { subject, field: None, reason, note: Some(note.to_owned()) }])
             }
         };
-        &self.undone.get_or_init(look).0
+        &self.seen.undone.get_or_init(look).0
     }
 
     /// The locks that processes have on files.
@@ -156,14 +207,14 @@ impl<'a> Scene<'a> {
                 (HashMap::new(), vec![Gap { subject, field: None, reason, note: None }])
             }
         };
-        &self.locked.get_or_init(look).0
+        &self.seen.locked.get_or_init(look).0
     }
 
     /// The mutexes in shared memory that threads own: robust ones, which the kernel knows of, and those that
     /// somebody waits for. Each stands under its word and under the object that this lies in.
     fn owned(&self) -> &ByResource<Hold> {
-        self.owned.get_or_init(|| {
-            let mut owned = owned::robust(&self.holders.mappings().list);
+        self.seen.owned.get_or_init(|| {
+            let mut owned = owned::robust(&self.seen.holders.mappings().list);
             owned.extend(owned::awaited(self.blocked()).filter(|hold| !owned.contains(hold)).collect::<Vec<_>>());
             let of_objects = owned.iter().map(|hold| Hold { resource: hold.resource.object(), ..hold.clone() });
             index(of_objects.collect::<Vec<_>>().into_iter().chain(owned))
@@ -172,18 +223,21 @@ impl<'a> Scene<'a> {
 
     /// What could not be seen, of what was looked at.
     pub fn gaps(&self) -> Vec<Gap> {
-        let mut gaps = self.holders.gaps();
-        gaps.extend(self.blocking.get().iter().flat_map(|blocking| blocking.gaps.clone()));
+        let mut gaps = self.seen.holders.gaps();
+        gaps.extend(self.seen.blocking.get().iter().flat_map(|blocking| blocking.gaps.clone()));
         gaps.extend(
-            [&self.undone, &self.locked].iter().filter_map(|seen| seen.get()).flat_map(|(_, gaps)| gaps.clone()),
+            [&self.seen.undone, &self.seen.locked]
+                .iter()
+                .filter_map(|seen| seen.get())
+                .flat_map(|(_, gaps)| gaps.clone()),
         );
         gaps
     }
 
     /// Why it is not known who else holds a resource, if some of those who might could not be looked into.
     pub(super) fn unseen_holders(&self, resource: Resource) -> Option<Reason> {
-        let open = || self.holders.descriptors().gaps.first().map(|gap| gap.reason);
-        let mapped = || self.holders.mappings().gaps.first().map(|gap| gap.reason);
+        let open = || self.seen.holders.descriptors().gaps.first().map(|gap| gap.reason);
+        let mapped = || self.seen.holders.mappings().gaps.first().map(|gap| gap.reason);
         match resource {
             Resource::Sysv { kind: Kind::Shm, .. } => mapped(),
             Resource::File { .. } => open().or_else(mapped),
@@ -196,7 +250,7 @@ impl<'a> Scene<'a> {
     /// Why it is not known who has taken what of semaphores with SEM_UNDO.
     pub(super) fn unseen_undo(&self) -> Option<Reason> {
         self.undone();
-        self.undone.get().and_then(|(_, gaps)| gaps.first()).map(|gap| gap.reason)
+        self.seen.undone.get().and_then(|(_, gaps)| gaps.first()).map(|gap| gap.reason)
     }
 
     /// Why it is not known who else waits.
@@ -218,7 +272,7 @@ impl<'a> Scene<'a> {
     /// The path of a file as those that have it mapped show it.
     pub(super) fn label(&self, resource: Resource) -> Option<Text> {
         let Resource::File { dev, ino } = resource else { return None };
-        self.holders.mappings().of(Memory::File { dev, ino }).next().map(|mapping| mapping.label.clone())
+        self.seen.holders.mappings().of(Memory::File { dev, ino }).next().map(|mapping| mapping.label.clone())
     }
 
     /// The reference of a resource, if it is an object that has one here.
@@ -242,7 +296,7 @@ impl<'a> Scene<'a> {
             // The inode of the file that a socket is bound to is not that of the socket.
             (_, Kind::Sock) => {
                 let inode = object.number("inode")?;
-                self.holders.descriptors().numbered(What::Socket, inode).map(of_file)
+                self.seen.holders.descriptors().numbered(What::Socket, inode).map(of_file)
             }
             (Fingerprint::Inode { dev, ino, .. }, _) => Some(Resource::File { dev: *dev, ino: *ino }),
         }

@@ -4,6 +4,7 @@ use super::facts::{Facts, reference_value};
 use super::wakers;
 use crate::error::{Error, Result};
 use crate::model::{Awaits, Blocked, Grade, Hold, How, Kind, ObjectRef, Resource, Role, Seen, Text, Value};
+use crate::proc::holders::{FileId, What};
 use crate::proc::{process, status, task};
 use crate::sys::file;
 use crate::sys::users::Names;
@@ -147,7 +148,7 @@ fn had_a_name(facts: &Facts<'_>, resource: Resource) -> bool {
 
 fn held(facts: &Facts<'_>, hold: &Hold, descriptors: &[i32]) -> Link {
     let reference = facts.scene().reference(hold.resource);
-    let kept = reference.as_ref().is_some_and(|reference| lasting(reference.kind));
+    let kept = lasts(facts, hold.resource, reference.as_ref());
     let detail = match (hold.how.detail(), descriptors) {
         (Some(detail), _) => Some(detail),
         (None, []) => None,
@@ -217,13 +218,22 @@ fn owners(facts: &Facts<'_>, choice: Choice<'_>, known: &[Link]) -> Vec<Link> {
     links
 }
 
-fn lasting(kind: Kind) -> bool {
-    Kind::LASTING.contains(&kind) || kind == Kind::Fifo
+/// Whether an object is one that stays when its processes end. One of another namespace has no reference here.
+fn lasts(facts: &Facts<'_>, resource: Resource, reference: Option<&ObjectRef>) -> bool {
+    match (reference, resource.object()) {
+        (Some(reference), _) => Kind::LASTING.contains(&reference.kind) || reference.kind == Kind::Fifo,
+        (None, Resource::Sysv { .. }) => true,
+        (None, Resource::File { dev, ino }) => {
+            let open = facts.scene().holders().descriptors().find(FileId { dev, ino });
+            open.is_some_and(|open| open.what == What::Queue)
+        }
+        (None, _) => false,
+    }
 }
 
 fn waiting(facts: &Facts<'_>, blocked: &Blocked, resource: Resource) -> Link {
     let reference = facts.reference(blocked, resource);
-    let kept = reference.as_ref().is_some_and(|reference| lasting(reference.kind));
+    let kept = lasts(facts, resource, reference.as_ref());
     let known =
         kept || matches!(blocked.awaits, Awaits::Semaphores { .. } | Awaits::Lock { .. } | Awaits::Futex { .. });
     Link {

@@ -3,6 +3,7 @@
 pub mod columns;
 pub mod diff;
 pub mod judged;
+pub mod members;
 pub mod namespaces;
 pub mod watcher;
 
@@ -64,7 +65,7 @@ pub fn scan<E>(
                 found.objects.iter_mut().for_each(|object| name(object, &mut names));
             }
             if let Some(namespace) = &namespace {
-                found.objects.iter_mut().for_each(|object| namespaces::mark(object, namespace, None));
+                found.objects.iter_mut().for_each(|object| namespaces::mark(object, namespace, || None));
             }
             match order {
                 Some(order) => sort(&mut found.objects, order),

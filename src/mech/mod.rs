@@ -96,6 +96,10 @@ pub trait Mechanism: Sync {
     }
     /// Who uses the object now; processes are looked at only where nothing else tells.
     fn usage(&self, object: &Object, holders: &Holders) -> Seen<Usage>;
+    /// The same where files are looked for under another root.
+    fn usage_under(&self, _root: &Root, object: &Object, holders: &Holders) -> Seen<Usage> {
+        self.usage(object, holders)
+    }
     /// The processes that the object remembers.
     fn recorded(&self, _object: &Object) -> Seen<Vec<Recorded>> {
         Seen::Absent

@@ -10,7 +10,7 @@ use crate::mech::{
 };
 use crate::model::{Family, Ident, Kind, Needs, Object, ObjectRef, Recorded, Seen, Value};
 use crate::proc::holders::Holders;
-use crate::proc::{sysctl, sysvipc};
+use crate::proc::sysvipc;
 use crate::sys::waiter;
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit};
@@ -104,6 +104,9 @@ impl Mechanism for SysvShm {
 
     fn scan(&self, needs: Needs, _: &Holders) -> Found {
         let mut found = Found::default();
+        if sys::info().is_ok_and(|(segments, _)| segments == 0) {
+            return found;
+        }
         let rows = sysv::table("shm", sysvipc::shm, &mut found.gaps);
         found.objects.reserve_exact(rows.len());
         for row in &rows {
@@ -243,17 +246,15 @@ impl Mechanism for SysvShm {
     }
 
     fn limits(&self) -> Vec<Limit> {
-        let info = sys::info();
-        let used = |part: fn((u64, u64)) -> u64| match info {
-            Ok(info) => Seen::Is(part(info)),
-            Err(errno) => Seen::hidden("shmctl", errno as i32),
-        };
-        let limit = |name, help, setting, unit, used| Limit {
+        let hidden = |errno: Errno| Seen::hidden("shmctl", errno as i32);
+        let (info, bounds) = (sys::info(), sys::bounds());
+        let used = |part: fn((u64, u64)) -> u64| info.map_or_else(hidden, |info| Seen::Is(part(info)));
+        let limit = |name, help, setting, unit, limit: fn(sys::Bounds) -> u64, used| Limit {
             noun: Kind::Shm.noun(),
             family: Family::Sysv,
             name,
             help,
-            limit: sysctl::limit(setting, 0),
+            limit: bounds.map_or_else(hidden, |bounds| Seen::Is(limit(bounds))),
             used,
             unit,
             setting,
@@ -264,6 +265,7 @@ impl Mechanism for SysvShm {
                 "segments in this IPC namespace",
                 "kernel.shmmni",
                 Unit::Objects,
+                |bounds| bounds.shmmni,
                 used(|(segments, _)| segments),
             ),
             limit(
@@ -271,9 +273,10 @@ impl Mechanism for SysvShm {
                 "pages of all segments, each rounded up",
                 "kernel.shmall",
                 Unit::Pages,
+                |bounds| bounds.shmall,
                 used(|(_, pages)| pages),
             ),
-            limit("SHMMAX", "bytes of one segment", "kernel.shmmax", Unit::Bytes, Seen::Absent),
+            limit("SHMMAX", "bytes of one segment", "kernel.shmmax", Unit::Bytes, |bounds| bounds.shmmax, Seen::Absent),
         ]
     }
 }

@@ -5,6 +5,7 @@
 //! user gets a user namespace first, before any thread exists; then he is root within it, and
 //! only what needs a second user is skipped.
 
+pub mod elsewhere;
 pub mod look;
 mod sys;
 

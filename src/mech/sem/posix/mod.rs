@@ -21,7 +21,7 @@ use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::{FileStat, Mode};
 use std::ffi::CString;
 use std::os::fd::AsFd as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub struct PosixSem;
 
@@ -105,8 +105,13 @@ fn name_of(id: &Ident) -> Result<&Text> {
 
 /// The file of a semaphore, and whose layout it has: glibc's if there is one of that name.
 fn locate(name: &Text) -> Result<(PathBuf, Layout, FileStat)> {
+    locate_in(Path::new(devshm::DIRECTORY), name)
+}
+
+/// The same in the /dev/shm of another root.
+fn locate_in(directory: &Path, name: &Text) -> Result<(PathBuf, Layout, FileStat)> {
     for layout in [Layout::Glibc, Layout::Musl] {
-        let path = devshm::path(layout.prefix(), name);
+        let path = devshm::path_in(directory, layout.prefix(), name);
         match devshm::stat(&path) {
             Ok(stat) if !devshm::is_regular(&stat) => {
                 if layout == Layout::Glibc {
@@ -130,7 +135,7 @@ fn locate(name: &Text) -> Result<(PathBuf, Layout, FileStat)> {
 }
 
 /// Whether a file without a prefix is a semaphore of musl; the one that we may not read may be one.
-fn is_musl(path: &std::path::Path, stat: &FileStat) -> bool {
+fn is_musl(path: &Path, stat: &FileStat) -> bool {
     let bytes = || file::open_plain(path, OFlag::O_RDONLY).and_then(|(fd, _)| devshm::head(&fd, LENGTH));
     usize::try_from(stat.st_size) == Ok(LENGTH)
         && stat.st_blocks > 0
@@ -290,10 +295,19 @@ impl Mechanism for PosixSem {
         Ok(Opened::Counter(Box::new(Named::new(semaphore, reference))))
     }
 
-    fn usage(&self, object: &Object, _: &Holders) -> Seen<Usage> {
-        match object.name().map(locate) {
-            Some(Ok((path, ..))) => devshm::usage_of(object, &path),
-            _ => Seen::Skipped,
+    fn usage(&self, object: &Object, holders: &Holders) -> Seen<Usage> {
+        self.usage_under(&Root::Ours, object, holders)
+    }
+
+    fn usage_under(&self, root: &Root, object: &Object, _: &Holders) -> Seen<Usage> {
+        let Some(name) = object.name() else { return Seen::Skipped };
+        let shm = match root.directory(devshm::DIRECTORY) {
+            Ok(shm) => shm,
+            Err(errno) => return Seen::hidden("openat2", errno as i32),
+        };
+        match locate_in(shm.path(), name) {
+            Ok((path, ..)) => devshm::usage_of(object, &path),
+            Err(_) => Seen::Skipped,
         }
     }
 
