@@ -4,18 +4,13 @@ use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::sys::stat::fstatat;
 use std::os::fd::AsFd;
 
-/// That of a process. EACCES without the right to look into it (PTRACE_MODE_READ, ptrace(2)), ENOENT when it
-/// has ended.
-pub fn ipc(pid: i32) -> nix::Result<u64> {
-    inode(AT_FDCWD, &format!("/proc/{pid}/ns/ipc"))
-}
-
 /// That of the thread that asks: one thread of a process may have entered another.
 pub fn ours() -> nix::Result<u64> {
     inode(AT_FDCWD, "/proc/thread-self/ns/ipc")
 }
 
-/// That of the process whose directory in /proc is open.
+/// That of the process whose directory in /proc is open. EACCES without the right to look into it
+/// (PTRACE_MODE_READ, ptrace(2)), ENOENT when it has ended.
 pub(super) fn of(directory: impl AsFd) -> nix::Result<u64> {
     inode(directory, "ns/ipc")
 }
@@ -34,7 +29,6 @@ mod tests {
         let me = nix::unistd::getpid().as_raw();
         let shown = std::fs::read_link("/proc/self/ns/ipc").unwrap();
         assert_eq!(shown.to_str(), Some(format!("ipc:[{}]", ours().unwrap()).as_str()));
-        assert_eq!((ipc(me), of(directory(me).unwrap())), (ours(), ours()));
-        assert_eq!(ipc(i32::MAX), Err(nix::errno::Errno::ENOENT));
+        assert_eq!(of(directory(me).unwrap()), ours());
     }
 }
