@@ -3,14 +3,14 @@
 use super::name::{self, Names};
 use super::owned;
 use crate::model::{
-    Blocked, End, Fingerprint, Gap, Grade, Hold, How, Ident, Kind, Memory, Object, ObjectRef, Reason, Resource, Role,
-    Text,
+    Adjustment, Blocked, End, Fingerprint, Gap, Grade, Hold, How, Ident, Kind, Memory, Object, ObjectRef, Reason,
+    Resource, Role, Text,
 };
 use crate::proc::blocked::{self, Blocking};
 use crate::proc::holders::{FileId, Holders, OpenFile, What};
-use crate::proc::locks;
+use crate::proc::locks::{self, Lock};
 use crate::proc::mappings::Mapping;
-use crate::proc::population::Population;
+use crate::proc::population::{Population, is_first_pid_namespace};
 use crate::proc::processes::Clock;
 use crate::proc::undo::{self, Undo};
 use std::collections::HashMap;
@@ -27,7 +27,7 @@ pub struct Scene<'a> {
     open: OnceLock<ByResource<Hold>>,
     mapped: OnceLock<ByResource<Hold>>,
     undone: OnceLock<Seen>,
-    locked: OnceLock<Seen>,
+    locked: OnceLock<Locked>,
     owned: OnceLock<ByResource<Hold>>,
     blocking: OnceLock<Blocking>,
     population: OnceLock<Population>,
@@ -35,6 +35,15 @@ pub struct Scene<'a> {
 
 /// Holds, and what could not be seen of them.
 type Seen = (ByResource<Hold>, Vec<Gap>);
+
+/// The locks of files.
+#[derive(Default)]
+struct Locked {
+    holds: ByResource<Hold>,
+    /// Those that are waited for, by the file.
+    awaited: HashMap<Resource, Vec<Lock>>,
+    gaps: Vec<Gap>,
+}
 
 impl<'a> Scene<'a> {
     pub fn new(holders: &'a Holders) -> Scene<'a> {
@@ -87,12 +96,14 @@ impl<'a> Scene<'a> {
         self.blocking().on(object).filter(it)
     }
 
-    /// Everything that any process holds, whatever it is.
+    /// Everything that any process holds, whatever it is. A mutex is held by itself, and not once more the object
+    /// that it lies in.
     pub fn holds(&self) -> Vec<&Hold> {
         [self.open(), self.mapped(), self.undone(), self.locked(), self.owned()]
             .into_iter()
             .flat_map(HashMap::values)
             .flatten()
+            .filter(|hold| !matches!(hold.how, How::Owner { .. }) || matches!(hold.resource, Resource::Word { .. }))
             .collect()
     }
 
@@ -133,12 +144,19 @@ impl<'a> Scene<'a> {
 
     /// What processes have taken of semaphores with SEM_UNDO.
     fn undone(&self) -> &ByResource<Hold> {
+        let gap = |reason, note: &str| {
+            let subject = "undo lists of semaphores".to_owned();
+            vec![Gap { subject, field: None, reason, note: Some(note.to_owned()) }]
+        };
         let look = || match undo::all() {
-            Ok(undos) => (index(of_undos(undos)), Vec::new()),
+            Ok(undos) if is_first_pid_namespace() => (index(of_undos(undos)), Vec::new()),
+            Ok(undos) => {
+                let note = "who holds semaphores with SEM_UNDO in other PID namespaces is not known";
+                (index(of_undos(undos)), gap(Reason { call: "bpf", errno: libc::ESRCH }, note))
+            }
             Err(reason) => {
                 let note = "who holds semaphores with SEM_UNDO is not known; it takes CAP_BPF and CAP_PERFMON";
-                let subject = "undo lists of semaphores".to_owned();
-                (HashMap::new(), vec![Gap { subject, field: None, reason, note: Some(note.to_owned()) }])
+                (HashMap::new(), gap(reason, note))
             }
         };
         &self.undone.get_or_init(look).0
@@ -146,17 +164,29 @@ impl<'a> Scene<'a> {
 
     /// The locks that processes have on files.
     fn locked(&self) -> &ByResource<Hold> {
-        let look = || match locks::all() {
+        &self.locks().holds
+    }
+
+    /// The locks of a file that are waited for, as the kernel lists them.
+    pub(super) fn locks_awaited(&self, file: Resource) -> &[Lock] {
+        self.locks().awaited.get(&file).map_or(&[], |locks| locks)
+    }
+
+    fn locks(&self) -> &Locked {
+        self.locked.get_or_init(|| match locks::all() {
             Ok(mut all) => {
                 let (holds, gaps) = locks::holders(&mut all);
-                (index(holds.into_iter()), gaps)
+                let mut awaited: HashMap<Resource, Vec<Lock>> = HashMap::new();
+                for lock in all.into_iter().filter(|lock| lock.waits_for.is_some()) {
+                    awaited.entry(lock.file).or_default().push(lock);
+                }
+                Locked { holds: index(holds.into_iter()), awaited, gaps }
             }
             Err(reason) => {
                 let subject = "locks of files".to_owned();
-                (HashMap::new(), vec![Gap { subject, field: None, reason, note: None }])
+                Locked { gaps: vec![Gap { subject, field: None, reason, note: None }], ..Locked::default() }
             }
-        };
-        &self.locked.get_or_init(look).0
+        })
     }
 
     /// The mutexes in shared memory that threads own: robust ones, which the kernel knows of, and those that
@@ -164,7 +194,10 @@ impl<'a> Scene<'a> {
     fn owned(&self) -> &ByResource<Hold> {
         self.owned.get_or_init(|| {
             let mut owned = owned::robust(&self.holders.mappings().list);
-            owned.extend(owned::awaited(self.blocked()).filter(|hold| !owned.contains(hold)).collect::<Vec<_>>());
+            owned.extend(owned::awaited(self.blocked()));
+            // A robust one that several wait for is named by each of them, too.
+            owned.sort_by_key(|hold| (hold.resource, hold.end.pid));
+            owned.dedup_by_key(|hold| (hold.resource, hold.end.pid));
             let of_objects = owned.iter().map(|hold| Hold { resource: hold.resource.object(), ..hold.clone() });
             index(of_objects.collect::<Vec<_>>().into_iter().chain(owned))
         })
@@ -174,9 +207,8 @@ impl<'a> Scene<'a> {
     pub fn gaps(&self) -> Vec<Gap> {
         let mut gaps = self.holders.gaps();
         gaps.extend(self.blocking.get().iter().flat_map(|blocking| blocking.gaps.clone()));
-        gaps.extend(
-            [&self.undone, &self.locked].iter().filter_map(|seen| seen.get()).flat_map(|(_, gaps)| gaps.clone()),
-        );
+        gaps.extend(self.undone.get().iter().flat_map(|(_, gaps)| gaps.clone()));
+        gaps.extend(self.locked.get().iter().flat_map(|locked| locked.gaps.clone()));
         gaps
     }
 
@@ -258,11 +290,18 @@ fn of_undos(undos: Vec<Undo>) -> impl Iterator<Item = Hold> {
         |((command, started), undo)| {
             let end = Arc::new(End { pid: undo.pid, started, command, fd: None, role: Role::Holder });
             let resource = Resource::Sysv { namespace: undo.namespace, kind: Kind::Sem, id: undo.id };
-            undo.adjustments.into_iter().map(move |(index, amount)| Hold {
+            let known = undo.adjustments.into_iter();
+            let mut known: Vec<_> =
+                known.map(|(index, amount)| Some(Adjustment { index, amount: amount.into() })).collect();
+            if known.is_empty() {
+                known.push(None);
+            }
+            let end = move || Arc::clone(&end);
+            known.into_iter().map(move |undone| Hold {
                 resource,
-                how: How::Undo { index, amount: amount.into() },
+                how: How::Undo(undone),
                 grade: Grade::Exact,
-                end: Arc::clone(&end),
+                end: end(),
             })
         },
     )

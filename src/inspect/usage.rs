@@ -158,7 +158,7 @@ fn held(facts: &Facts<'_>, hold: &Hold, descriptors: &[i32]) -> Link {
         detail,
         grade: hold.grade,
         since: None,
-        notable: kept || matches!(hold.how, How::Lock { .. } | How::Owner | How::Undo { .. }),
+        notable: kept || matches!(hold.how, How::Lock { .. } | How::Owner { .. } | How::Undo(_)),
         reference,
     }
 }
