@@ -142,7 +142,7 @@ fn called(evidence: &mut Evidence<'_>, scene: &Scene<'_>) {
 fn undo(object: &Object, scene: &Scene<'_>) -> Finding<Vec<String>> {
     let Some(resource) = scene.resource(object) else { return Finding::NotAsked };
     let holds = scene.holds_of(resource);
-    let pending = holds.iter().filter(|hold| matches!(hold.how, How::Undo { .. }));
+    let pending = holds.iter().filter(|hold| matches!(hold.how, How::Undo(_)));
     let said: Vec<String> = pending.map(|hold| format!("{} has SEM_UNDO pending on it", process(&hold.end))).collect();
     match scene.unseen_undo().filter(|_| said.is_empty()) {
         Some(reason) => Finding::Unseen(words(reason)),

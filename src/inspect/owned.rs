@@ -18,7 +18,7 @@ pub(super) fn robust(mappings: &[Mapping]) -> Vec<Hold> {
         for thread in task::threads(pid).unwrap_or_default() {
             // One that may not be looked at is among the gaps of what is blocked.
             for word in robust::held(pid, thread).unwrap_or_default() {
-                holds.push(hold(word, Arc::clone(&end)));
+                holds.extend(hold(word, Arc::clone(&end)));
             }
         }
     }
@@ -33,10 +33,11 @@ pub(super) fn awaited(blocked: &[Blocked]) -> impl Iterator<Item = Hold> {
         let (Futex::Mutex { owner, .. } | Futex::Rwlock { writer: owner }) = what else { return None };
         let Some(Owner { pid: Some(pid), .. }) = owner else { return None };
         let (command, started) = clock.process(*pid)?;
-        Some(hold(*word, Arc::new(End { pid: *pid, started, command, fd: None, role: Role::Holder })))
+        hold(*word, Arc::new(End { pid: *pid, started, command, fd: None, role: Role::Holder }))
     })
 }
 
-fn hold(resource: Resource, end: Arc<End>) -> Hold {
-    Hold { resource, how: How::Owner, grade: Grade::Exact, end }
+fn hold(word: Resource, end: Arc<End>) -> Option<Hold> {
+    let Resource::Word { offset, .. } = word else { return None };
+    Some(Hold { resource: word, how: How::Owner { offset }, grade: Grade::Exact, end })
 }

@@ -4,15 +4,15 @@ use super::name::{self, Names};
 use super::owned;
 use crate::mech::Root;
 use crate::model::{
-    Blocked, End, Fingerprint, Gap, Grade, Hold, How, Ident, Kind, Memory, Object, ObjectRef, Reason, Resource, Role,
-    Text,
+    Adjustment, Blocked, End, Fingerprint, Gap, Grade, Hold, How, Ident, Kind, Memory, Object, ObjectRef, Reason,
+    Resource, Role, Text,
 };
 use crate::proc::blocked::{self, Blocking};
 use crate::proc::holders::{FileId, Holders, OpenFile, What};
-use crate::proc::locks;
+use crate::proc::locks::{self, Lock};
 use crate::proc::mappings::Mapping;
 use crate::proc::namespace;
-use crate::proc::population::Population;
+use crate::proc::population::{Population, is_first_pid_namespace};
 use crate::proc::processes::Clock;
 use crate::proc::undo::{self, Undo};
 use nix::errno::Errno;
@@ -40,7 +40,7 @@ struct Processes<'a> {
     open: OnceLock<ByResource<Hold>>,
     mapped: OnceLock<ByResource<Hold>>,
     undone: OnceLock<Seen>,
-    locked: OnceLock<Seen>,
+    locked: OnceLock<Locked>,
     owned: OnceLock<ByResource<Hold>>,
     blocking: OnceLock<Blocking>,
     population: OnceLock<Population>,
@@ -48,6 +48,15 @@ struct Processes<'a> {
 
 /// Holds, and what could not be seen of them.
 type Seen = (ByResource<Hold>, Vec<Gap>);
+
+/// The locks of files.
+#[derive(Default)]
+struct Locked {
+    holds: ByResource<Hold>,
+    /// Those that are waited for, by the file.
+    awaited: HashMap<Resource, Vec<Lock>>,
+    gaps: Vec<Gap>,
+}
 
 impl<'a> Scene<'a> {
     pub fn new(holders: &'a Holders) -> Scene<'a> {
@@ -138,12 +147,14 @@ impl<'a> Scene<'a> {
         self.blocking().on(object).filter(it)
     }
 
-    /// Everything that any process holds, whatever it is.
+    /// Everything that any process holds, whatever it is. A mutex is held by itself, and not once more the object
+    /// that it lies in.
     pub fn holds(&self) -> Vec<&Hold> {
         [self.open(), self.mapped(), self.undone(), self.locked(), self.owned()]
             .into_iter()
             .flat_map(HashMap::values)
             .flatten()
+            .filter(|hold| !matches!(hold.how, How::Owner { .. }) || matches!(hold.resource, Resource::Word { .. }))
             .collect()
     }
 
@@ -184,12 +195,19 @@ impl<'a> Scene<'a> {
 
     /// What processes have taken of semaphores with SEM_UNDO.
     fn undone(&self) -> &ByResource<Hold> {
+        let gap = |reason, note: &str| {
+            let subject = "undo lists of semaphores".to_owned();
+            vec![Gap { subject, field: None, reason, note: Some(note.to_owned()) }]
+        };
         let look = || match undo::all() {
-            Ok(undos) => (index(of_undos(undos)), Vec::new()),
+            Ok(undos) if is_first_pid_namespace() => (index(of_undos(undos)), Vec::new()),
+            Ok(undos) => {
+                let note = "who holds semaphores with SEM_UNDO in other PID namespaces is not known";
+                (index(of_undos(undos)), gap(Reason { call: "bpf", errno: libc::ESRCH }, note))
+            }
             Err(reason) => {
                 let note = "who holds semaphores with SEM_UNDO is not known; it takes CAP_BPF and CAP_PERFMON";
-                let subject = "undo lists of semaphores".to_owned();
-                (HashMap::new(), vec![Gap { subject, field: None, reason, note: Some(note.to_owned()) }])
+                (HashMap::new(), gap(reason, note))
             }
         };
         &self.seen.undone.get_or_init(look).0
@@ -197,17 +215,29 @@ impl<'a> Scene<'a> {
 
     /// The locks that processes have on files.
     fn locked(&self) -> &ByResource<Hold> {
-        let look = || match locks::all() {
+        &self.locks().holds
+    }
+
+    /// The locks of a file that are waited for, as the kernel lists them.
+    pub(super) fn locks_awaited(&self, file: Resource) -> &[Lock] {
+        self.locks().awaited.get(&file).map_or(&[], |locks| locks)
+    }
+
+    fn locks(&self) -> &Locked {
+        self.seen.locked.get_or_init(|| match locks::all() {
             Ok(mut all) => {
                 let (holds, gaps) = locks::holders(&mut all);
-                (index(holds.into_iter()), gaps)
+                let mut awaited: HashMap<Resource, Vec<Lock>> = HashMap::new();
+                for lock in all.into_iter().filter(|lock| lock.waits_for.is_some()) {
+                    awaited.entry(lock.file).or_default().push(lock);
+                }
+                Locked { holds: index(holds.into_iter()), awaited, gaps }
             }
             Err(reason) => {
                 let subject = "locks of files".to_owned();
-                (HashMap::new(), vec![Gap { subject, field: None, reason, note: None }])
+                Locked { gaps: vec![Gap { subject, field: None, reason, note: None }], ..Locked::default() }
             }
-        };
-        &self.seen.locked.get_or_init(look).0
+        })
     }
 
     /// The mutexes in shared memory that threads own: robust ones, which the kernel knows of, and those that
@@ -215,7 +245,10 @@ impl<'a> Scene<'a> {
     fn owned(&self) -> &ByResource<Hold> {
         self.seen.owned.get_or_init(|| {
             let mut owned = owned::robust(&self.seen.holders.mappings().list);
-            owned.extend(owned::awaited(self.blocked()).filter(|hold| !owned.contains(hold)).collect::<Vec<_>>());
+            owned.extend(owned::awaited(self.blocked()));
+            // A robust one that several wait for is named by each of them, too.
+            owned.sort_by_key(|hold| (hold.resource, hold.end.pid));
+            owned.dedup_by_key(|hold| (hold.resource, hold.end.pid));
             let of_objects = owned.iter().map(|hold| Hold { resource: hold.resource.object(), ..hold.clone() });
             index(of_objects.collect::<Vec<_>>().into_iter().chain(owned))
         })
@@ -225,12 +258,8 @@ impl<'a> Scene<'a> {
     pub fn gaps(&self) -> Vec<Gap> {
         let mut gaps = self.seen.holders.gaps();
         gaps.extend(self.seen.blocking.get().iter().flat_map(|blocking| blocking.gaps.clone()));
-        gaps.extend(
-            [&self.seen.undone, &self.seen.locked]
-                .iter()
-                .filter_map(|seen| seen.get())
-                .flat_map(|(_, gaps)| gaps.clone()),
-        );
+        gaps.extend(self.seen.undone.get().iter().flat_map(|(_, gaps)| gaps.clone()));
+        gaps.extend(self.seen.locked.get().iter().flat_map(|locked| locked.gaps.clone()));
         gaps
     }
 
@@ -266,7 +295,7 @@ impl<'a> Scene<'a> {
     /// Whether it is a POSIX queue that a process has open.
     pub(super) fn is_queue(&self, resource: Resource) -> bool {
         let Resource::File { dev, ino } = resource else { return false };
-        self.holders.descriptors().get(What::Queue, FileId { dev, ino }).is_some()
+        self.holders().descriptors().get(What::Queue, FileId { dev, ino }).is_some()
     }
 
     /// The path of a file as those that have it mapped show it.
@@ -319,11 +348,18 @@ fn of_undos(undos: Vec<Undo>) -> impl Iterator<Item = Hold> {
         |((command, started), undo)| {
             let end = Arc::new(End { pid: undo.pid, started, command, fd: None, role: Role::Holder });
             let resource = Resource::Sysv { namespace: undo.namespace, kind: Kind::Sem, id: undo.id };
-            undo.adjustments.into_iter().map(move |(index, amount)| Hold {
+            let known = undo.adjustments.into_iter();
+            let mut known: Vec<_> =
+                known.map(|(index, amount)| Some(Adjustment { index, amount: amount.into() })).collect();
+            if known.is_empty() {
+                known.push(None);
+            }
+            let end = move || Arc::clone(&end);
+            known.into_iter().map(move |undone| Hold {
                 resource,
-                how: How::Undo { index, amount: amount.into() },
+                how: How::Undo(undone),
                 grade: Grade::Exact,
-                end: Arc::clone(&end),
+                end: end(),
             })
         },
     )

@@ -174,7 +174,7 @@ fn held(facts: &Facts<'_>, hold: &Hold, descriptors: &[i32]) -> Link {
         grade: hold.grade,
         since: None,
         notable: kept
-            || matches!(hold.how, How::Lock { .. } | How::Owner | How::Undo { .. })
+            || matches!(hold.how, How::Lock { .. } | How::Owner { .. } | How::Undo(_))
             || had_a_name(facts, hold.resource),
         reference,
     }

@@ -1,13 +1,15 @@
 //! Every process as all users may see it: whose it is, when it started, what it comes from.
 
 use super::namespace;
-use super::processes::{Clock, INIT, pids, share};
+use super::processes::{Clock, INIT, directory, pids, share};
 use crate::model::Text;
 use nix::errno::Errno;
+use nix::fcntl::{OFlag, openat};
 use nix::sys::signal::kill;
-use nix::sys::stat::stat;
+use nix::sys::stat::{Mode, stat};
 use nix::unistd::Pid;
-use std::fs;
+use std::fs::File;
+use std::io::Read as _;
 
 /// All processes of this PID namespace but ours, without the kernel's own and without init.
 ///
@@ -77,7 +79,7 @@ fn hidden(pids: &[i32]) -> Option<&'static str> {
 
 /// Whether this is the first PID namespace, which sees the processes of all others. Its inode is fixed,
 /// PROC_PID_INIT_INO in include/linux/proc_ns.h.
-fn is_first_pid_namespace() -> bool {
+pub fn is_first_pid_namespace() -> bool {
     stat("/proc/self/ns/pid").is_ok_and(|stat| stat.st_ino == 0xefff_fffc)
 }
 
@@ -86,10 +88,17 @@ const KERNEL_THREAD: u64 = 0x0020_0000;
 
 /// `None` for a process of the kernel and for one that has ended and is only not waited for.
 fn read(pid: i32, clock: Clock) -> nix::Result<Option<Living>> {
-    let file = |name| fs::read(format!("/proc/{pid}/{name}")).map_err(|error| crate::sys::file::errno(&error));
+    // All of it is that of one process, be it that its pid is given to another meanwhile.
+    let process = directory(pid)?;
+    let file = |name| -> nix::Result<Vec<u8>> {
+        let opened = openat(&process, name, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+        let mut bytes = Vec::new();
+        File::from(opened).read_to_end(&mut bytes).map_err(|error| crate::sys::file::errno(&error))?;
+        Ok(bytes)
+    };
     let (line, status) = (file("stat")?, file("status")?);
     let Some(living) = parse(pid, &line, &status, clock) else { return Ok(None) };
-    match namespace::ipc(pid) {
+    match namespace::of(&process) {
         Ok(namespace) => {
             // That takes another right, of which Yama bereaves, ptrace(2).
             let open = match file("syscall") {

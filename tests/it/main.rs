@@ -11,6 +11,7 @@ mod examples;
 mod hostile;
 mod identity;
 mod kernel;
+mod locks;
 mod mech;
 mod readme;
 mod staged;
