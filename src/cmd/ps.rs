@@ -159,7 +159,8 @@ fn few(names: impl Iterator<Item = String>) -> Seen<Value> {
     let more = all.len().saturating_sub(MOST);
     all.truncate(MOST);
     let more = if more == 0 { String::new() } else { format!(" +{more}") };
-    Seen::Is(Value::Phrase(format!("{}{more}", all.join(", "))))
+    // A list gives way where the terminal is narrow.
+    Seen::Is(Value::List(vec![Value::Phrase(format!("{}{more}", all.join(", ")))]))
 }
 
 pub fn run(args: &PsArgs, ctx: &mut Context) -> Outcome {
