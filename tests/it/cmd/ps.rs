@@ -224,7 +224,8 @@ fn a_set_of_the_same_number_in_another_namespace_is_not_taken_for_ours() {
     let users = env.json(["ps", "--json", &user.pid.to_string()])["objects"].to_string();
     assert!(!users.contains("of IPC namespace"), "{users}");
     let ours = env.json(["show", "sem/0", "--json"])["objects"][0]["waiters"].clone();
-    assert_eq!(ours, json!([]));
+    // An ordinary user does not see all who may wait.
+    assert!(ours == json!([]) || ours.is_null(), "{ours:#}");
     let graph = env.out(["ps", "--graph"]);
     let paragraph = |first: &str| graph.split("\n\n").find(|part| part.lines().next() == Some(first));
     let theirs = paragraph(&name).unwrap_or_else(|| panic!("{graph}"));
