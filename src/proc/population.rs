@@ -1,13 +1,11 @@
 //! Every process as all users may see it: whose it is, when it started, what it comes from.
 
 use super::namespace;
-use super::processes::{Clock, INIT, directory, pids, share};
+use super::processes::{Clock, INIT, directory, leaves_out, pids, share};
 use crate::model::Text;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
-use nix::sys::signal::kill;
 use nix::sys::stat::{Mode, stat};
-use nix::unistd::Pid;
 use std::fs::File;
 use std::io::Read as _;
 
@@ -72,9 +70,7 @@ fn hidden(pids: &[i32]) -> Option<&'static str> {
     if !is_first_pid_namespace() {
         return Some("processes of other PID namespaces may use it");
     }
-    // Under hidepid, proc(5), those of others are not listed.
-    let init = kill(Pid::from_raw(INIT), None) != Err(Errno::ESRCH);
-    (init && !pids.contains(&INIT)).then_some("/proc does not list the processes of others (hidepid)")
+    leaves_out(pids).then_some("/proc does not list the processes of others (hidepid)")
 }
 
 /// Whether this is the first PID namespace, which sees the processes of all others. Its inode is fixed,

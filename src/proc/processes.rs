@@ -2,8 +2,11 @@
 
 use crate::model::Text;
 use nix::dir::Dir;
+use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
+use nix::sys::signal::kill;
 use nix::sys::stat::Mode;
+use nix::unistd::Pid;
 use std::ffi::CStr;
 use std::os::fd::OwnedFd;
 use std::panic::resume_unwind;
@@ -15,8 +18,22 @@ use std::thread::ScopedJoinHandle;
 pub(super) const INIT: i32 = 1;
 
 /// `1 process`, `7 processes`.
-pub(super) fn counted(number: usize) -> String {
+fn counted(number: usize) -> String {
     if number == 1 { "1 process".to_owned() } else { format!("{number} processes") }
+}
+
+/// Whether /proc leaves out the processes of others, as under hidepid, proc(5): there is an init, and it is not listed.
+pub(super) fn leaves_out(listed: &[i32]) -> bool {
+    !listed.contains(&INIT) && kill(Pid::from_raw(INIT), None) != Err(Errno::ESRCH)
+}
+
+/// The processes that could not be looked into, in words; `None` if there are none. So many, or all of others where
+/// they are not even `listed`.
+pub(super) fn hidden(count: usize, listed: bool) -> Option<String> {
+    if !listed {
+        return Some("the processes of others, which /proc does not list (hidepid)".to_owned());
+    }
+    (count > 0).then(|| counted(count))
 }
 
 /// The pids that /proc shows, in ascending order, in which the kernel lists them.
