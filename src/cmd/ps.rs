@@ -168,7 +168,7 @@ pub fn run(args: &PsArgs, ctx: &mut Context) -> Outcome {
         links.sort_by_key(|link| (link.pid, link.resource, link.waits()));
         list(args, OBJECTS, &[], &links, &scene, ctx)?;
     } else {
-        list(args, PROCESSES, SHORT, &used::by_process(&facts, links), &scene, ctx)?;
+        list(args, PROCESSES, SHORT, &used::by_process(links), &scene, ctx)?;
     }
     ctx.ui.out.flush_buffer()?;
     say(&scene.gaps(), ctx);

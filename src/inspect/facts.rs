@@ -96,11 +96,6 @@ impl<'a> Facts<'a> {
         once(&self.who, pid, || self.clock.process(pid))
     }
 
-    /// The same, asked anew.
-    pub fn now(&self, pid: i32) -> Option<(Text, i64)> {
-        self.clock.process(pid)
-    }
-
     /// The letter of its state, proc_pid_stat(5).
     pub fn state(&self, pid: i32) -> Option<u8> {
         once(&self.states, pid, || task::state(&std::fs::read(format!("/proc/{pid}/stat")).ok()?))

@@ -4,7 +4,7 @@ use super::facts::{Facts, reference_value};
 use super::wakers;
 use crate::error::{Error, Result};
 use crate::model::{Awaits, Blocked, Grade, Hold, How, Kind, ObjectRef, Resource, Role, Seen, Text, Value};
-use crate::proc::{process, status, task};
+use crate::proc::{process, task};
 use crate::sys::file;
 use crate::sys::users::Names;
 use nix::errno::Errno;
@@ -231,21 +231,17 @@ fn waiting(facts: &Facts<'_>, blocked: &Blocked, resource: Resource) -> Link {
 }
 
 /// The processes of these links, in the order of their pids.
-pub fn by_process(facts: &Facts<'_>, links: Vec<Link>) -> Vec<Usage> {
+pub fn by_process(links: Vec<Link>) -> Vec<Usage> {
     let mut processes: BTreeMap<i32, Vec<Link>> = BTreeMap::new();
     for link in links {
         processes.entry(link.pid).or_default().push(link);
     }
     let mut names = Names::default();
     let usage = |(pid, links): (i32, Vec<Link>)| {
-        let uid = status::read(pid).ok().and_then(|status| status.uid);
         let (comm, started) = links.first().map_or((Text::from(""), 0), |link| (link.command.clone(), link.started));
-        let command = process::command(pid, comm.raw());
-        // The pid of one that has ended may be that of another process by now, whose line and user these are.
-        let (uid, command) = match facts.now(pid) {
-            Some(now) if now != (comm.clone(), started) => (None, Text::from([b"[", comm.raw(), b"]"].concat())),
-            _ => (uid, command),
-        };
+        // The pid of one that has ended may be that of another process by now.
+        let gone = || (None, Text::from([b"[", comm.raw(), b"]"].concat()));
+        let (uid, command) = process::owner(pid, (&comm, started)).unwrap_or_else(gone);
         Usage { pid, uid, user: uid.map(|uid| names.user(uid)), command, links }
     };
     processes.into_iter().map(usage).collect()

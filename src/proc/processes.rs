@@ -1,6 +1,7 @@
 //! All processes: which there are, who they are, and work that several threads share.
 
 use crate::model::Text;
+use crate::sys::file;
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
@@ -8,6 +9,8 @@ use nix::sys::signal::kill;
 use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 use std::ffi::CStr;
+use std::fs::File;
+use std::io::Read as _;
 use std::os::fd::OwnedFd;
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -79,6 +82,14 @@ pub fn share<T: Send>(pids: &[i32], start: impl Fn() -> T + Sync, look: impl Fn(
 pub fn directory(pid: i32) -> nix::Result<OwnedFd> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     openat(AT_FDCWD, format!("/proc/{pid}").as_str(), flags, Mode::empty())
+}
+
+/// A file of the process whose directory in /proc is open.
+pub(super) fn read(process: &OwnedFd, name: &str) -> nix::Result<Vec<u8>> {
+    let opened = openat(process, name, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+    let mut bytes = Vec::new();
+    File::from(opened).read_to_end(&mut bytes).map_err(|error| file::errno(&error))?;
+    Ok(bytes)
 }
 
 /// Reads a file of /proc that has one short line, in as few calls as there can be.

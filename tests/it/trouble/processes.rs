@@ -57,7 +57,7 @@ fn a_pid_that_is_given_to_another_process_mixes_nothing_up() {
         next
         (while :; do next; ./holder 0 3<>f; next; ./other 0; done) 2>&- &
         i=0
-        while [ $i -lt 40 ]; do ipcx ls -a --jsonl -o ref,processes,holders; ipcx ps --jsonl; i=$((i + 1)); done >out";
+        while [ $i -lt 12 ]; do ipcx ls -a --jsonl -o ref,processes,holders; ipcx ps --jsonl; i=$((i + 1)); done >out";
     let apart = format!("exec unshare --pid --fork --mount-proc --kill-child sh -euc '{script}'");
     let output = env.sh(&apart).output().unwrap();
     if !output.status.success() {
@@ -82,7 +82,7 @@ fn a_pid_that_is_given_to_another_process_mixes_nothing_up() {
             assert_eq!(holds.filter(|link| link["ref"] == fifo.as_str()).count(), 0, "{row:#}");
         }
     }
-    assert!(seen > 0 && out.lines().count() >= 40, "{out}");
+    assert!(seen > 0 && out.lines().count() >= 12, "{out}");
 }
 
 #[test]
@@ -232,7 +232,8 @@ fn processes_that_show_the_numbers_of_their_descriptors_alone_are_hidden() {
         assert_eq!(said, 1, "{what}: {document:#}");
     }
     let ps = eyes.json(&env, &["ps", "--json"]);
-    assert!(gaps(&ps).contains("locks of ") && gaps(&ps).contains("mappings of "), "{ps:#}");
+    // Mappings are shown to whoever may watch the performance of others, too (CAP_PERFMON).
+    assert!(gaps(&ps).contains("locks of "), "{ps:#}");
     let found = eyes.json(&env, &["ls", "fifo", "--json", "-o", COLUMNS]);
     assert!(!found["objects"].to_string().contains(&fifo), "{found:#}");
     assert!(["unknown", "suspect"].contains(&eyes.verdict(&env, "fifo/./f").as_str()));
