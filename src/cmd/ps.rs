@@ -205,7 +205,7 @@ pub fn run(args: &PsArgs, ctx: &mut Context) -> Outcome {
         links.sort_by_key(|link| (link.pid, link.resource, link.waits()));
         list(args, OBJECTS, &[], &placed(members.as_ref(), links, |link| link.pid), gaps(), ctx)?;
     } else {
-        let processes = used::by_process(&facts, links);
+        let processes = used::by_process(links);
         list(args, PROCESSES, SHORT, &placed(members.as_ref(), processes, |usage| usage.pid), gaps(), ctx)?;
     }
     ctx.ui.out.flush_buffer()?;

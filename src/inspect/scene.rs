@@ -380,3 +380,21 @@ pub(super) fn of_mapping(mapping: &Mapping) -> Hold {
         end: Arc::clone(&mapping.end),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_undo_list_that_could_not_be_read_is_a_hold_all_the_same() {
+        let pid = nix::unistd::getpid().as_raw();
+        let undo = |adjustments| Undo { pid, namespace: 5, id: 7, adjustments };
+        let holds: Vec<Hold> = of_undos(vec![undo(vec![(1, 2), (3, -4)]), undo(Vec::new())]).collect();
+        let known = |index, amount| How::Undo(Some(Adjustment { index, amount }));
+        let how: Vec<How> = holds.iter().map(|hold| hold.how).collect();
+        assert_eq!(how, [known(1, 2), known(3, -4), How::Undo(None)]);
+        let set = Resource::Sysv { namespace: 5, kind: Kind::Sem, id: 7 };
+        assert!(holds.iter().all(|hold| hold.resource == set && hold.end.pid == pid));
+        assert!(how[2].detail().unwrap().ends_with("what it holds is not known"));
+    }
+}

@@ -5,7 +5,7 @@ use super::wakers;
 use crate::error::{Error, Result};
 use crate::model::{Awaits, Blocked, Grade, Hold, How, Kind, ObjectRef, Resource, Role, Seen, Text, Value};
 use crate::proc::holders::{FileId, What};
-use crate::proc::{process, status, task};
+use crate::proc::{process, task};
 use crate::sys::file;
 use crate::sys::users::Names;
 use nix::errno::Errno;
@@ -18,8 +18,9 @@ pub struct Link {
     pub pid: i32,
     /// The thread that waits.
     pub tid: Option<i32>,
-    /// The short name of the process.
+    /// The short name of the process, and when it started, seconds since the epoch.
     pub command: Text,
+    pub started: i64,
     pub resource: Resource,
     pub reference: Option<ObjectRef>,
     /// What the object is called; escaped.
@@ -162,6 +163,7 @@ fn held(facts: &Facts<'_>, hold: &Hold, descriptors: &[i32]) -> Link {
         pid: hold.end.pid,
         tid: None,
         command: hold.end.command.clone(),
+        started: hold.end.started,
         resource: hold.resource,
         name: match (hold.how, hold.end.fd) {
             (How::Lock { .. }, Some(fd)) if reference.is_none() => facts.path(hold.end.pid, fd),
@@ -203,6 +205,7 @@ fn owners(facts: &Facts<'_>, choice: Choice<'_>, known: &[Link]) -> Vec<Link> {
                 pid: waker.pid,
                 tid: None,
                 command: waker.command.clone(),
+                started: facts.who(waker.pid).map_or(0, |(_, started)| started),
                 resource,
                 reference: facts.scene().reference(resource),
                 name: facts.scene().name(resource),
@@ -240,6 +243,7 @@ fn waiting(facts: &Facts<'_>, blocked: &Blocked, resource: Resource) -> Link {
         pid: blocked.task.pid,
         tid: Some(blocked.task.tid),
         command: blocked.task.command.clone(),
+        started: blocked.task.started,
         resource,
         name: facts.name(blocked, resource),
         role: "waits",
@@ -253,18 +257,17 @@ fn waiting(facts: &Facts<'_>, blocked: &Blocked, resource: Resource) -> Link {
 }
 
 /// The processes of these links, in the order of their pids.
-pub fn by_process(facts: &Facts<'_>, links: Vec<Link>) -> Vec<Usage> {
+pub fn by_process(links: Vec<Link>) -> Vec<Usage> {
     let mut processes: BTreeMap<i32, Vec<Link>> = BTreeMap::new();
     for link in links {
         processes.entry(link.pid).or_default().push(link);
     }
     let mut names = Names::default();
     let usage = |(pid, links): (i32, Vec<Link>)| {
-        let uid = status::read(pid).ok().and_then(|status| status.uid);
-        let comm = links.first().map_or_else(|| Text::from(""), |link| link.command.clone());
-        let line = facts.line(pid);
-        // A kernel thread and what has just ended have no command line.
-        let command = if line.raw() == b"[]" { process::command(pid, comm.raw()) } else { line };
+        let (comm, started) = links.first().map_or((Text::from(""), 0), |link| (link.command.clone(), link.started));
+        // The pid of one that has ended may be that of another process by now.
+        let gone = || (None, Text::from([b"[", comm.raw(), b"]"].concat()));
+        let (uid, command) = process::owner(pid, (&comm, started)).unwrap_or_else(gone);
         Usage { pid, uid, user: uid.map(|uid| names.user(uid)), command, links }
     };
     processes.into_iter().map(usage).collect()

@@ -5,7 +5,7 @@
 //! whose /proc/PID/fdinfo says so.
 
 use super::holders::FileId;
-use super::processes::{Clock, INIT, counted, directory, number, pids, share};
+use super::processes::{self, Clock, INIT, directory, leaves_out, number, pids, share};
 use crate::model::{End, Gap, Grade, Hold, How, LockKind, Range, Reason, Resource, Role};
 use crate::sys::file;
 use nix::dir::Dir;
@@ -171,10 +171,9 @@ pub fn holders(locks: &mut [Lock]) -> (Vec<Hold>, Vec<Gap>) {
         lock.file = known(lock.file);
     }
     let note = "they belong to others; what they have locked is known only as far as /proc/locks names them";
-    let gaps = match hidden.iter().filter(|pid| **pid != INIT).count() {
-        0 => Vec::new(),
-        count => vec![gap(format!("locks of {}", counted(count)), Errno::EACCES, note)],
-    };
+    let unseen = hidden.iter().filter(|pid| **pid != INIT).count();
+    let who = processes::hidden(unseen, !leaves_out(&pids));
+    let gaps = who.map(|who| gap(format!("locks of {who}"), Errno::EACCES, note)).into_iter().collect();
     (holders.into_iter().map(Holder::hold).collect(), gaps)
 }
 

@@ -1,7 +1,7 @@
 //! The pass over the descriptors of all processes.
 
 use super::holders::{Counter, Descriptors, FileId, Files, Fill, Mix, OpenFile, What, borrow};
-use super::processes::{Clock, INIT, counted, number, pids, share};
+use super::processes::{Clock, INIT, hidden, leaves_out, number, pids, share};
 use crate::model::{End, Gap, Reason, Role, Text};
 use crate::sys::descriptor::Devices;
 use crate::sys::pidfd::PidFd;
@@ -40,6 +40,7 @@ pub(super) fn run(wanted: Wanted) -> Descriptors {
     };
     let (devices, clock) = (Devices::learn(), Clock::now());
     let start = || Part { devices, clock, wanted, systems: HashMap::default(), files: Files::default(), hidden: 0 };
+    let listed = !leaves_out(&pids);
     let mut whole = start();
     // We come first: what the threads borrow from others is none of ours.
     if let Some(own) = own_pid() {
@@ -49,7 +50,7 @@ pub(super) fn run(wanted: Wanted) -> Descriptors {
     for part in share(&pids, start, Part::look) {
         whole.merge(part);
     }
-    whole.finish()
+    whole.finish(listed)
 }
 
 /// Our pid as this /proc counts, which may be mounted for another PID namespace.
@@ -215,17 +216,17 @@ impl Part {
         }
     }
 
-    fn finish(mut self) -> Descriptors {
+    fn finish(mut self, listed: bool) -> Descriptors {
         for file in &mut self.files.list {
             file.ends.sort_by_key(|end| (end.pid, end.fd));
         }
-        let gap = || Gap {
-            subject: format!("open descriptors of {}", counted(self.hidden)),
+        let gap = |who| Gap {
+            subject: format!("open descriptors of {who}"),
             field: None,
             reason: Reason { call: "open", errno: libc::EACCES },
             note: Some("they belong to others; what they have open is not known".to_owned()),
         };
-        let gaps = if self.hidden > 0 { vec![gap()] } else { Vec::new() };
+        let gaps = hidden(self.hidden, listed).map(gap).into_iter().collect();
         Descriptors { devices: self.devices, files: self.files, gaps }
     }
 }

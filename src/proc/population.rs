@@ -1,15 +1,10 @@
 //! Every process as all users may see it: whose it is, when it started, what it comes from.
 
 use super::namespace;
-use super::processes::{Clock, INIT, directory, pids, share};
+use super::processes::{self, Clock, INIT, directory, leaves_out, pids, share};
 use crate::model::Text;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, openat};
-use nix::sys::signal::kill;
-use nix::sys::stat::{Mode, stat};
-use nix::unistd::Pid;
-use std::fs::File;
-use std::io::Read as _;
+use nix::sys::stat::stat;
 
 /// All processes of this PID namespace but ours, without the kernel's own and without init.
 ///
@@ -72,9 +67,7 @@ fn hidden(pids: &[i32]) -> Option<&'static str> {
     if !is_first_pid_namespace() {
         return Some("processes of other PID namespaces may use it");
     }
-    // Under hidepid, proc(5), those of others are not listed.
-    let init = kill(Pid::from_raw(INIT), None) != Err(Errno::ESRCH);
-    (init && !pids.contains(&INIT)).then_some("/proc does not list the processes of others (hidepid)")
+    leaves_out(pids).then_some("/proc does not list the processes of others (hidepid)")
 }
 
 /// Whether this is the first PID namespace, which sees the processes of all others. Its inode is fixed,
@@ -90,12 +83,7 @@ const KERNEL_THREAD: u64 = 0x0020_0000;
 fn read(pid: i32, clock: Clock) -> nix::Result<Option<Living>> {
     // All of it is that of one process, be it that its pid is given to another meanwhile.
     let process = directory(pid)?;
-    let file = |name| -> nix::Result<Vec<u8>> {
-        let opened = openat(&process, name, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
-        let mut bytes = Vec::new();
-        File::from(opened).read_to_end(&mut bytes).map_err(|error| crate::sys::file::errno(&error))?;
-        Ok(bytes)
-    };
+    let file = |name| processes::read(&process, name);
     let (line, status) = (file("stat")?, file("status")?);
     let Some(living) = parse(pid, &line, &status, clock) else { return Ok(None) };
     match namespace::of(&process) {

@@ -17,3 +17,4 @@ mod readme;
 mod staged;
 mod start;
 mod surface;
+mod trouble;
