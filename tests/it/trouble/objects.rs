@@ -133,14 +133,13 @@ fn a_process_with_twenty_thousand_descriptors() {
     env.out(["mkfifo", "./f"]);
     let mut holder: Running = Env::start_part(&format!("open {count} - {}", env.path("f").display()));
     assert_eq!(holder.line(), "");
-    let object = OURS.show(&env, "fifo/./f");
+    let all = OURS.look_at(&env, &["fifo/./f"], &[holder.pid]);
+    let (object, rows, stale) = (&all[1]["objects"][0], &all[3], &all[5]);
     assert_eq!((&object["readers"], &object["writers"]), (&json!(1), &json!(1)));
     assert_eq!(object["processes"].as_array().unwrap().len(), count);
-    assert_eq!(OURS.verdict(&env, "fifo/./f"), "in use");
-    let rows = OURS.json(&env, &["ps", "--json", &holder.pid.to_string()]);
+    assert_eq!(by_ref(&stale["objects"], "fifo/./f")["verdict"], "in use");
     let fifo = format!("fifo/{}", env.path("f").display());
     let rows: Vec<&Value> =
         rows["objects"].as_array().unwrap().iter().filter(|row| row["ref"] == fifo.as_str()).collect();
     assert_eq!(rows.len(), 1, "one row for all of them");
-    OURS.look_at(&env, &["fifo/./f"], &[holder.pid]);
 }
