@@ -274,7 +274,7 @@ mod tests {
         // How many are asked for decides.
         assert_eq!(of(Errno::ENOSPC, "semget", "SEMMNS", &sem(1, 99), Request::default()).binds, Binds::No);
         let many = of(Errno::ENOSPC, "semget", "SEMMNS", &sem(1, 99), asks(None, Some(500)));
-        assert_eq!((many.binds, many.remedy.as_deref()), (Binds::Yes, Some("sysctl -w kernel.sem=\"32 599 5 4\"")));
+        assert_eq!((many.binds, many.remedy.as_deref()), (Binds::Yes, Some("sysctl -w kernel.sem=\"500 599 5 4\"")));
     }
 
     #[test]
