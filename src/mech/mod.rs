@@ -110,6 +110,11 @@ pub trait Mechanism: Sync {
     }
     /// Removes an object if it still is the one described. What is lost with it is said.
     fn remove(&self, object: &Object) -> Result<Option<String>>;
+    /// Removes whatever a name that nobody else would choose leads to.
+    fn remove_named(&self, id: &Ident) -> Result<()> {
+        let object = self.find(id, Needs::SCAN, &Holders::default())?;
+        self.remove(&object).map(drop)
+    }
     /// Changes the live object.
     fn set(&self, object: &Object, _change: &Change) -> Result<()> {
         Err(unsupported(&object.reference, "it has nothing that could be changed from outside", ""))

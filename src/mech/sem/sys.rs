@@ -3,7 +3,6 @@
 
 use crate::mech::{Op, sysv};
 use nix::errno::Errno;
-use std::ffi::CStr;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::ptr;
@@ -112,16 +111,14 @@ pub(super) fn info() -> nix::Result<Info> {
     Ok(Info { sets, semaphores, semmsl, semmns, semopm, semmni })
 }
 
-/// sem_open(3) with O_CREAT and O_EXCL; the C library makes it under another name and links it, so
-/// nobody sees it half-made.
-pub(super) fn create(name: &CStr, mode: u32, value: u32) -> nix::Result<()> {
-    // SAFETY: `name` ends with NUL; O_CREAT takes a mode and a value.
-    let semaphore = unsafe { libc::sem_open(name.as_ptr(), libc::O_CREAT | libc::O_EXCL, mode, value) };
-    if semaphore == libc::SEM_FAILED {
-        return Err(Errno::last());
+/// What the file of a new named semaphore holds, which is what sem_init(3) makes of one that processes share.
+pub(super) fn initial(value: u32) -> nix::Result<[u8; SIZE]> {
+    let mut semaphore = MaybeUninit::<libc::sem_t>::zeroed();
+    // SAFETY: the call fills the semaphore, whose bytes were all initialised before.
+    unsafe {
+        Errno::result(libc::sem_init(semaphore.as_mut_ptr(), 1, value))?;
+        Ok(semaphore.as_ptr().cast::<[u8; SIZE]>().read())
     }
-    // SAFETY: it was opened just now.
-    Errno::result(unsafe { libc::sem_close(semaphore) }).map(drop)
 }
 
 unsafe extern "C" {

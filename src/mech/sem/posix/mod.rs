@@ -13,13 +13,12 @@ use crate::mech::{
 };
 use crate::model::{Family, Ident, Kind, Needs, Object, ObjectRef, Reason, Seen, Text, Value};
 use crate::proc::holders::Holders;
-use crate::sys::file;
+use crate::sys::{file, stdio};
 use named::Named;
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::{FileStat, Mode};
-use std::ffi::CString;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
@@ -253,9 +252,13 @@ impl Mechanism for PosixSem {
             let cause = format!("value {value} is over {} (SEM_VALUE_MAX)", 0x7fff_ffff);
             return Err(Error::new("sem_open", Errno::ERANGE, &reference).because(cause));
         }
-        let c_name = CString::new(name.raw()).map_err(|_| Error::new("sem_open", Errno::EINVAL, &reference))?;
-        match sys::create(&c_name, spec.permissions(), value) {
-            Ok(()) => Ok(Created { reference, new: true }),
+        // As sem_open(3), but the file has no name before it is whole: what the C library makes under another
+        // name would stay if we were killed.
+        let made = file::create(&devshm::path(Layout::OURS.prefix(), name), spec.permissions(), |fd| {
+            stdio::write_all(fd, &sys::initial(value)?).map_err(|(_, errno)| errno)
+        });
+        match made {
+            Ok(_) => Ok(Created { reference, new: true }),
             Err(Errno::EEXIST) if spec.exist_ok => {
                 locate(name)?;
                 Ok(Created { reference, new: false })
