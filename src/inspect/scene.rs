@@ -10,10 +10,12 @@ use crate::proc::blocked::{self, Blocking};
 use crate::proc::holders::{FileId, Holders, OpenFile, What};
 use crate::proc::locks;
 use crate::proc::mappings::Mapping;
+use crate::proc::mounts;
 use crate::proc::population::Population;
 use crate::proc::processes::Clock;
 use crate::proc::undo::{self, Undo};
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 type ByResource<T> = HashMap<Resource, Vec<T>>;
@@ -31,6 +33,7 @@ pub struct Scene<'a> {
     owned: OnceLock<ByResource<Hold>>,
     blocking: OnceLock<Blocking>,
     population: OnceLock<Population>,
+    layers: OnceLock<Vec<PathBuf>>,
 }
 
 /// Holds, and what could not be seen of them.
@@ -49,6 +52,7 @@ impl<'a> Scene<'a> {
             owned: OnceLock::new(),
             blocking: OnceLock::new(),
             population: OnceLock::new(),
+            layers: OnceLock::new(),
         }
     }
 
@@ -64,6 +68,11 @@ impl<'a> Scene<'a> {
     /// Every process, as far as all may see it.
     pub fn population(&self) -> &Population {
         self.population.get_or_init(Population::now)
+    }
+
+    /// The directories that overlays are made of.
+    pub(super) fn layers(&self) -> &[PathBuf] {
+        self.layers.get_or_init(mounts::layers)
     }
 
     /// Every thread that sleeps in a call, in the order of their pids.

@@ -106,6 +106,12 @@ pub trait Mechanism: Sync {
     }
     /// Removes an object if it still is the one described. What is lost with it is said.
     fn remove(&self, object: &Object) -> Result<Option<String>>;
+    /// Removes an object that was not named but found to be of use to nobody: only if nobody has used it since it
+    /// was looked at (EBUSY). There is no call that does both at once.
+    fn remove_unused(&self, object: &Object) -> Result<Option<String>> {
+        still_unused(self, object)?;
+        self.remove(object)
+    }
     /// Changes the live object.
     fn set(&self, object: &Object, _change: &Change) -> Result<()> {
         Err(unsupported(&object.reference, "it has nothing that could be changed from outside", ""))
@@ -422,6 +428,29 @@ fn unsupported(reference: &ObjectRef, cause: &str, hint: &str) -> Error {
 fn replaced(reference: &ObjectRef) -> Error {
     let cause = "it was replaced by another object while we looked; that one is left as it is";
     Error::refused(reference, Status::Failed, cause)
+}
+
+/// What an object shows of its uses.
+const TRACES: [&str; 11] =
+    ["messages", "bytes", "nattch", "atime", "dtime", "otime", "stime", "rtime", "lpid", "lspid", "lrpid"];
+
+/// Says whether an object is still as it was when it was looked at, and nobody uses it.
+fn still_unused<M: Mechanism + ?Sized>(mechanism: &M, object: &Object) -> Result<()> {
+    let holders = Holders::default();
+    let now = mechanism.find(&object.reference.id, Needs::NAMES, &holders)?;
+    if now.fingerprint != object.fingerprint {
+        return Err(replaced(&object.reference));
+    }
+    let moved = TRACES.iter().any(|trace| now.facts.get(trace) != object.facts.get(trace));
+    match mechanism.usage(&now, &holders) {
+        Seen::Is(Usage::Nobody) | Seen::Skipped if !moved => Ok(()),
+        _ => Err(used(&object.reference)),
+    }
+}
+
+/// The object was used since it was looked at.
+fn used(reference: &ObjectRef) -> Error {
+    Error::new("", Errno::EBUSY, reference).because("it was used meanwhile")
 }
 
 /// A process that an object remembers, judged against the process that now has the pid. `at` is when the

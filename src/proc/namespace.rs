@@ -4,10 +4,15 @@ use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::sys::stat::fstatat;
 use std::os::fd::AsFd;
 
-/// That of a process. EACCES without the right to look into it (PTRACE_MODE_READ, ptrace(2)), ENOENT when it
-/// has ended.
-pub fn ipc(pid: i32) -> nix::Result<u64> {
-    inode(AT_FDCWD, &format!("/proc/{pid}/ns/ipc"))
+/// That of a process, `PID`, or of one of its threads, `PID/task/TID`. EACCES without the right to look into it
+/// (PTRACE_MODE_READ, ptrace(2)), ENOENT when it has ended.
+pub fn ipc(of: &str) -> nix::Result<u64> {
+    inode(AT_FDCWD, &format!("/proc/{of}/ns/ipc"))
+}
+
+/// The PID namespace of the same.
+pub fn pid(of: &str) -> nix::Result<u64> {
+    inode(AT_FDCWD, &format!("/proc/{of}/ns/pid"))
 }
 
 /// That of the thread that asks: one thread of a process may have entered another.
@@ -34,7 +39,7 @@ mod tests {
         let me = nix::unistd::getpid().as_raw();
         let shown = std::fs::read_link("/proc/self/ns/ipc").unwrap();
         assert_eq!(shown.to_str(), Some(format!("ipc:[{}]", ours().unwrap()).as_str()));
-        assert_eq!((ipc(me), of(directory(me).unwrap())), (ours(), ours()));
-        assert_eq!(ipc(i32::MAX), Err(nix::errno::Errno::ENOENT));
+        assert_eq!((ipc(&me.to_string()), of(directory(me).unwrap())), (ours(), ours()));
+        assert_eq!(ipc("2147483647"), Err(nix::errno::Errno::ENOENT));
     }
 }

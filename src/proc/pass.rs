@@ -1,6 +1,7 @@
 //! The pass over the descriptors of all processes.
 
 use super::holders::{Counter, Descriptors, FileId, Files, Fill, Mix, OpenFile, What, borrow};
+use super::process::living_thread;
 use super::processes::{Clock, counted, number, pids, share};
 use crate::model::{End, Gap, Reason, Role, Text};
 use crate::sys::descriptor::Devices;
@@ -90,25 +91,32 @@ fn fill(pipe: &OwnedFd) -> nix::Result<Fill> {
 
 impl Part {
     fn look(&mut self, pid: i32) {
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let opened = openat(AT_FDCWD, format!("/proc/{pid}/fd").as_str(), flags, Mode::empty());
-        let directory = match opened.and_then(|fd| Ok((Dir::from_fd(fd.try_clone().map_err(|_| Errno::EMFILE)?)?, fd)))
+        // Of a process whose first thread has ended, another one tells what is open.
+        if self.look_at(pid, &pid.to_string()) == Err(Errno::ENOENT)
+            && let Some(tid) = living_thread(pid)
         {
-            Ok(directory) => directory,
-            Err(errno) => {
-                self.hidden += usize::from(matches!(errno, Errno::EACCES | Errno::EPERM));
-                return;
-            }
-        };
+            let _ = self.look_at(pid, &format!("{pid}/task/{tid}"));
+        }
+    }
+
+    /// Looks at what one thread of a process has open; ENOENT if it has ended.
+    fn look_at(&mut self, pid: i32, of: &str) -> nix::Result<()> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let opened = openat(AT_FDCWD, format!("/proc/{of}/fd").as_str(), flags, Mode::empty());
+        let opened = opened.and_then(|fd| Ok((Dir::from_fd(fd.try_clone().map_err(|_| Errno::EMFILE)?)?, fd)));
+        let (entries, directory) = opened.inspect_err(|errno| {
+            self.hidden += usize::from(matches!(errno, Errno::EACCES | Errno::EPERM));
+        })?;
         let mut process = Process { pid, who: None, handle: None };
-        let (entries, directory) = directory;
-        for entry in entries.into_iter().flatten() {
+        for entry in entries {
+            let entry = entry?;
             let name = entry.file_name();
             if let Some(fd) = number(name) {
                 // A descriptor that was closed meanwhile is none.
                 self.descriptor(&directory, name, fd, &mut process);
             }
         }
+        Ok(())
     }
 
     fn descriptor(&mut self, directory: &OwnedFd, name: &CStr, fd: i32, process: &mut Process) -> Option<()> {

@@ -101,6 +101,17 @@ impl Env {
         Running::start(command)
     }
 
+    /// A process whose first thread has ended while another one lives; before, it gives 1 to a set.
+    pub fn start_headless(&self, set: Option<i32>) -> Running {
+        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+        let set = set.map_or_else(|| "-".to_owned(), |set| set.to_string());
+        command.env_clear().env(sys::HEADLESS, set);
+        let running = Running::start(command);
+        let stat = format!("/proc/{}/stat", running.pid);
+        until("its first thread to have ended", || fs::read_to_string(&stat).unwrap().contains(") Z "));
+        running
+    }
+
     fn script(&self, script: &str) -> std::process::Command {
         let mut command = std::process::Command::new("sh");
         command

@@ -31,12 +31,36 @@ extern "C" fn at_start() {
         // SAFETY: nothing of this process is needed any more.
         unsafe { libc::_exit(0) };
     }
+    if let Ok(set) = std::env::var(HEADLESS) {
+        end_first_thread(set.parse().ok());
+    }
     let most = libc::rlimit { rlim_cur: 1 << 30, rlim_max: 1 << 30 };
     // The POSIX queues of all namespaces and of all tests that run count as those of one user, also
     // for a moment after a namespace is gone. Only root may raise the limit.
     // SAFETY: `most` outlives the call.
     unsafe { libc::setrlimit(libc::RLIMIT_MSGQUEUE, &raw const most) };
     enter_user_namespace();
+}
+
+/// Holds the set that a process of its own is to give 1 to, if any, before its first thread ends.
+pub(super) const HEADLESS: &str = "IPCX_IT_HEADLESS";
+
+/// Ends the first thread, while another one goes on for as long as our standard input is open.
+fn end_first_thread(set: Option<i32>) -> ! {
+    std::thread::spawn(move || {
+        if let Some(set) = set {
+            let mut give = libc::sembuf { sem_num: 0, sem_op: 1, sem_flg: 0 };
+            // SAFETY: the operation outlives the call.
+            assert_eq!(unsafe { libc::semop(set, &raw mut give, 1) }, 0);
+        }
+        std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).unwrap();
+        // SAFETY: nothing of this process is needed any more.
+        unsafe { libc::_exit(0) };
+    });
+    loop {
+        // SAFETY: the thread that ends has nothing that others need.
+        unsafe { libc::syscall(libc::SYS_exit, 0) };
+    }
 }
 
 /// Two mutexes for several processes, and whether they are made.

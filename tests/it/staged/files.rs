@@ -75,8 +75,14 @@ pub(super) static ALL: &[Situation] = &[
         drop(stage.running.borrow_mut().pop());
         reference
     }),
-    situation("a file of a socket for datagrams whose process was killed", ORPHAN, Patient, |stage| {
+    situation("a file of a socket for datagrams whose process was killed", ORPHAN, Now, |stage| {
         let reference = listening(stage, "dgram");
+        drop(stage.running.borrow_mut().pop());
+        reference
+    }),
+    // A program may be between two runs.
+    situation("a file of a socket whose process was killed just now", SUSPECT, Patient, |stage| {
+        let reference = listening(stage, "stream");
         drop(stage.running.borrow_mut().pop());
         reference
     }),
