@@ -493,3 +493,66 @@ fn message_record(position: u64, tag: Tag, message: &[u8]) -> Value {
         ("text", Seen::Is(Value::Text(message.into()))),
     ])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::staged::{self, Sysv};
+    use std::time::{Duration, Instant};
+
+    /// Whether an object is still removed when this happens after the look at it.
+    #[track_caller]
+    fn is_removed(kind: Kind, object: &Sysv, happens: impl FnOnce()) -> bool {
+        let reference = ObjectRef { kind, id: Ident::Id(object.id) };
+        let mechanism = of(&reference);
+        let seen = mechanism.find(&reference.id, Needs::NAMES, &Holders::default()).unwrap();
+        happens();
+        let removed = mechanism.remove_unused(&seen);
+        if let Err(error) = &removed {
+            assert_eq!((error.errno, error.cause.as_str()), (Errno::EBUSY, "it was used meanwhile"));
+        }
+        let there = mechanism.find(&reference.id, Needs::NAMES, &Holders::default()).is_ok();
+        assert_eq!(there, removed.is_err());
+        removed.is_ok()
+    }
+
+    #[test]
+    fn what_was_not_named_is_removed_if_it_rests() {
+        assert!(is_removed(Kind::Msgq, &staged::queue(), || {}));
+        assert!(is_removed(Kind::Sem, &staged::semaphores(2), || {}));
+        assert!(is_removed(Kind::Shm, &staged::segment(), || {}));
+    }
+
+    #[test]
+    fn what_was_used_since_the_look_is_left() {
+        let queue = staged::queue();
+        assert!(!is_removed(Kind::Msgq, &queue, || staged::send_one(queue.id)));
+        let set = staged::semaphores(2);
+        assert!(!is_removed(Kind::Sem, &set, || staged::operate(set.id, &[(1, 1, 0)], 0)));
+        let segment = staged::segment();
+        assert!(!is_removed(Kind::Shm, &segment, || staged::attach(segment.id)));
+    }
+
+    #[test]
+    fn a_set_on_which_somebody_waits_since_the_look_is_left() {
+        let set = staged::semaphores(1);
+        std::thread::scope(|scope| {
+            let waits = || {
+                scope.spawn(|| staged::operate(set.id, &[(0, -1, 0)], 30));
+                let start = Instant::now();
+                while !is_waited_for(set.id) && start.elapsed() < Duration::from_secs(30) {
+                    std::thread::yield_now();
+                }
+            };
+            assert!(!is_removed(Kind::Sem, &set, waits));
+            staged::operate(set.id, &[(0, 1, 0)], 0);
+        });
+    }
+
+    fn is_waited_for(set: i32) -> bool {
+        let reference = ObjectRef { kind: Kind::Sem, id: Ident::Id(set) };
+        let holders = Holders::default();
+        let set = of(&reference).find(&reference.id, Needs::NAMES, &holders).unwrap();
+        of(&reference).usage(&set, &holders) != Seen::Is(Usage::Nobody)
+    }
+}
