@@ -141,7 +141,7 @@ fn left(judged: Judged, error: Error) -> (Row, Option<Error>) {
     let row = |result, detail| Row { judged, result, detail };
     match error.status {
         Status::NoSuch => (row("gone", None), None),
-        _ if error.errno == Errno::EBUSY => (row("in use", Some(error.cause)), None),
+        _ if error.call.is_empty() && error.errno == Errno::EBUSY => (row("changed", Some(error.cause)), None),
         Status::Denied => (row("denied", Some(error.to_string())), Some(error)),
         _ => (row("failed", Some(error.to_string())), Some(error)),
     }
@@ -215,6 +215,6 @@ mod tests {
         let judged = Orphan::new().judge();
         let busy = Error::new("", Errno::EBUSY, "x").because("it was used meanwhile");
         let (row, failed) = left(judged, busy);
-        assert_eq!((row.result, row.detail.as_deref(), failed), ("in use", Some("it was used meanwhile"), None));
+        assert_eq!((row.result, row.detail.as_deref(), failed), ("changed", Some("it was used meanwhile"), None));
     }
 }

@@ -186,7 +186,8 @@ pub(super) fn remove(path: &Path, object: &Object) -> Result<()> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let (directory, name) = split(path);
     let directory = open(directory, flags, Mode::empty()).map_err(|errno| failed("open", errno, &object.reference))?;
-    unlink(&directory, name, object, |now| same(now, object))
+    let is_same = |now: &FileStat| if same(now, object) { Ok(()) } else { Err(super::replaced(&object.reference)) };
+    unlink(&directory, name, object, is_same)
 }
 
 /// Removes the file behind an object that was found by a walk, if it was not even changed since, and if a `last_look`
@@ -206,7 +207,12 @@ pub(super) fn remove_unused(path: &Path, object: &Object, last_look: impl Fn(&Pa
         }
     })?;
     let through = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd())).join(name);
-    unlink(&directory, name, object, |now| fingerprint(now) == object.fingerprint && last_look(&through))
+    let changed = |how| Err(super::changed(&object.reference, how));
+    unlink(&directory, name, object, |now| match fingerprint(now) == object.fingerprint {
+        false => changed("it is another object, or was changed since"),
+        true if !last_look(&through) => changed("it was used meanwhile"),
+        true => Ok(()),
+    })
 }
 
 /// The directory of a file, and its name there.
@@ -216,7 +222,7 @@ fn split(path: &Path) -> (&Path, &OsStr) {
 }
 
 /// Takes a name out of a directory if it stands for an object, and for what that is.
-fn unlink(directory: &OwnedFd, name: &OsStr, object: &Object, is_it: impl Fn(&FileStat) -> bool) -> Result<()> {
+fn unlink(directory: &OwnedFd, name: &OsStr, object: &Object, check: impl Fn(&FileStat) -> Result<()>) -> Result<()> {
     let now = fstatat(directory, name, AtFlags::AT_SYMLINK_NOFOLLOW)
         .map_err(|errno| failed("stat", errno, &object.reference))?;
     let kind = match object.kind() {
@@ -224,9 +230,10 @@ fn unlink(directory: &OwnedFd, name: &OsStr, object: &Object, is_it: impl Fn(&Fi
         Kind::Sock => SFlag::S_IFSOCK,
         _ => SFlag::S_IFREG,
     };
-    if SFlag::from_bits_truncate(now.st_mode) & SFlag::S_IFMT != kind || !is_it(&now) {
+    if SFlag::from_bits_truncate(now.st_mode) & SFlag::S_IFMT != kind {
         return Err(super::replaced(&object.reference));
     }
+    check(&now)?;
     unlinkat(directory, name, UnlinkatFlags::NoRemoveDir)
         .map_err(|errno| super::sysv::denied(failed("unlink", errno, &object.reference), Some(object)))
 }
@@ -345,7 +352,7 @@ mod tests {
         symlink(at("victim/s"), at("name")).unwrap();
         for path in ["link/s", "name"] {
             let error = remove_unused(&at(path), &socket(&at(path)), |_| true).unwrap_err();
-            assert_eq!(error.status, crate::exit::Status::Failed, "{error}");
+            assert!(matches!(error.errno, Errno::ELOOP | Errno::UnknownErrno), "{error}");
             assert!(at("victim/s").exists(), "{path}");
         }
         // A name of it is not what was named either; the directory is.
@@ -363,20 +370,20 @@ mod tests {
         let looks_at = |through: &Path| {
             assert!(std::fs::symlink_metadata(through).unwrap().file_type().is_socket(), "{through:?}");
         };
-        remove_unused(&path, &was, |through| {
+        let used = remove_unused(&path, &was, |through| {
             looks_at(through);
             false
-        })
-        .unwrap_err();
+        });
+        assert_eq!(used.unwrap_err().cause, "it was used meanwhile");
         nix::sys::stat::fchmodat(AT_FDCWD, &path, Mode::S_IRUSR, nix::sys::stat::FchmodatFlags::FollowSymlink).unwrap();
-        remove_unused(&path, &was, |_| true).unwrap_err();
+        assert_eq!(remove_unused(&path, &was, |_| true).unwrap_err().errno, Errno::EBUSY);
         assert!(path.exists());
         let is = socket(&path);
         remove_unused(&path, &is, |_| true).unwrap();
         assert!(!path.exists());
         std::fs::write(&path, "").unwrap();
         remove(&path, &socket(&path)).unwrap_err();
-        assert_eq!(remove_unused(&path, &is, |_| true).unwrap_err().status, crate::exit::Status::Failed);
+        remove_unused(&path, &is, |_| true).unwrap_err();
         assert!(path.exists());
     }
 }

@@ -106,8 +106,8 @@ pub trait Mechanism: Sync {
     }
     /// Removes an object if it still is the one described. What is lost with it is said.
     fn remove(&self, object: &Object) -> Result<Option<String>>;
-    /// Removes an object that was not named but found to be of use to nobody: only if nobody has used it since it
-    /// was looked at (EBUSY). There is no call that does both at once.
+    /// Removes an object that was not named but found to be of use to nobody: only if it was neither changed nor used
+    /// since it was looked at (EBUSY of no call). There is no call that does both at once.
     fn remove_unused(&self, object: &Object) -> Result<Option<String>> {
         still_unused(self, object)?;
         self.remove(object)
@@ -439,18 +439,18 @@ fn still_unused<M: Mechanism + ?Sized>(mechanism: &M, object: &Object) -> Result
     let holders = Holders::default();
     let now = mechanism.find(&object.reference.id, Needs::NAMES, &holders)?;
     if now.fingerprint != object.fingerprint {
-        return Err(replaced(&object.reference));
+        return Err(changed(&object.reference, "it is another object, or was changed since"));
     }
     let moved = TRACES.iter().any(|trace| now.facts.get(trace) != object.facts.get(trace));
     match mechanism.usage(&now, &holders) {
         Seen::Is(Usage::Nobody) | Seen::Skipped if !moved => Ok(()),
-        _ => Err(used(&object.reference)),
+        _ => Err(changed(&object.reference, "it was used meanwhile")),
     }
 }
 
-/// The object was used since it was looked at.
-fn used(reference: &ObjectRef) -> Error {
-    Error::new("", Errno::EBUSY, reference).because("it was used meanwhile")
+/// What nobody has named is no longer as it was when it was looked at.
+fn changed(reference: &ObjectRef, how: &str) -> Error {
+    Error::new("", Errno::EBUSY, reference).because(how)
 }
 
 /// A process that an object remembers, judged against the process that now has the pid. `at` is when the
