@@ -281,7 +281,9 @@ fn is_let_in(object: &Object, living: &Living) -> bool {
         Fingerprint::Inode { .. } => false,
     };
     let owns = made || living.users.contains(uid);
-    owns || (living.groups.contains(gid) && mode & 0o060 != 0) || mode & 0o006 != 0
+    let of_creator = object.number("cgid").and_then(|cgid| u32::try_from(cgid).ok());
+    let in_group = living.groups.contains(gid) || of_creator.is_some_and(|cgid| living.groups.contains(&cgid));
+    owns || (in_group && mode & 0o060 != 0) || mode & 0o006 != 0
 }
 
 /// The same of what a process may do all in all: root may use everything. A user of another user namespace, who

@@ -90,7 +90,7 @@ fn each_file(kinds: &[Kind], wanted: &Wanted<'_>, holders: &Holders, see: &mut i
     let mut gaps: Vec<Gap> = directories(&walk.unread, "open", "it could not be searched").into_iter().collect();
     let open: Vec<(PathBuf, Errno)> = walk.open_to_all.iter().map(|path| (path.clone(), Errno::EPERM)).collect();
     let unsafe_for_root = "it was not searched: everybody may write to it and remove what others have there";
-    gaps.extend(directories(&open, "", unsafe_for_root));
+    gaps.extend(directories(&open, "open", unsafe_for_root));
     walk.files.sort();
     walk.files.dedup();
     for (path, is) in walk.files {

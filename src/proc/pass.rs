@@ -10,7 +10,7 @@ use crate::sys::pipe;
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, FcntlArg, OFlag, fcntl, openat, readlinkat};
-use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, stat};
 use nix::sys::statfs::{FsType, TMPFS_MAGIC, fstatfs};
 use std::collections::HashMap;
 use std::ffi::CStr;
@@ -91,32 +91,39 @@ fn fill(pipe: &OwnedFd) -> nix::Result<Fill> {
 
 impl Part {
     fn look(&mut self, pid: i32) {
-        // Of a process whose first thread has ended, another one tells what is open.
-        if self.look_at(pid, &pid.to_string()) == Err(Errno::ENOENT)
+        // Of a process whose first thread has ended, another one tells what is open. One with one thread, such as
+        // each of the kernel's, just has nothing open; its directory of threads has three links, as any with one.
+        if self.look_at(pid, &pid.to_string()) == Some(0)
+            && stat(format!("/proc/{pid}/task").as_str()).is_ok_and(|tasks| tasks.st_nlink > 3)
             && let Some(tid) = living_thread(pid)
         {
-            let _ = self.look_at(pid, &format!("{pid}/task/{tid}"));
+            self.look_at(pid, &format!("{pid}/task/{tid}"));
         }
     }
 
-    /// Looks at what one thread of a process has open; ENOENT if it has ended.
-    fn look_at(&mut self, pid: i32, of: &str) -> nix::Result<()> {
+    /// Looks at what one thread of a process has open; how many descriptors were seen, if they may be.
+    fn look_at(&mut self, pid: i32, of: &str) -> Option<usize> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let opened = openat(AT_FDCWD, format!("/proc/{of}/fd").as_str(), flags, Mode::empty());
         let opened = opened.and_then(|fd| Ok((Dir::from_fd(fd.try_clone().map_err(|_| Errno::EMFILE)?)?, fd)));
-        let (entries, directory) = opened.inspect_err(|errno| {
-            self.hidden += usize::from(matches!(errno, Errno::EACCES | Errno::EPERM));
-        })?;
+        let (entries, directory) = match opened {
+            Ok(opened) => opened,
+            Err(errno) => {
+                self.hidden += usize::from(matches!(errno, Errno::EACCES | Errno::EPERM));
+                return None;
+            }
+        };
         let mut process = Process { pid, who: None, handle: None };
-        for entry in entries {
-            let entry = entry?;
+        let mut seen = 0;
+        for entry in entries.into_iter().flatten() {
             let name = entry.file_name();
             if let Some(fd) = number(name) {
+                seen += 1;
                 // A descriptor that was closed meanwhile is none.
                 self.descriptor(&directory, name, fd, &mut process);
             }
         }
-        Ok(())
+        Some(seen)
     }
 
     fn descriptor(&mut self, directory: &OwnedFd, name: &CStr, fd: i32, process: &mut Process) -> Option<()> {

@@ -120,8 +120,8 @@ fn known_leaks_are_named_with_what_their_makers_advise() {
     let all = stale(&env, &["--idle", "0"]);
     let of = |name: &str| by_ref(&all, &format!("shm/{name}")).clone();
     // A process of this user that an ordinary user may not look into may be in another PID namespace.
-    let verdict = if env.has_users() { "orphan" } else { "suspect" };
-    assert_eq!((&of(&torch)["verdict"], &of(&torch)["pattern"]), (&json!(verdict), &json!("PyTorch")));
+    let orphan = of(&torch)["verdict"] == "orphan" || !env.has_users() && of(&torch)["verdict"] == "suspect";
+    assert!(orphan && of(&torch)["pattern"] == "PyTorch", "{:#}", of(&torch));
     assert_eq!((&of("/nccl-Ab12cD")["verdict"], &of("/nccl-Ab12cD")["pattern"]), (&json!("suspect"), &json!("NCCL")));
     assert!(of("/fastrtps_port7412")["advice"].as_str().unwrap().contains("fastdds shm clean"));
     assert_eq!(of("/frames")["pattern"], Value::Null);

@@ -101,12 +101,12 @@ impl Env {
         Running::start(command)
     }
 
-    /// A process whose first thread has ended while another one lives; before, it gives 1 to a set.
-    pub fn start_headless(&self, set: Option<i32>) -> Running {
+    /// A process whose first thread has ended while another one lives, and uses `set ID`, `file PATH` or nothing.
+    pub fn start_headless(&self, uses: &str) -> Running {
         let mut command = std::process::Command::new(std::env::current_exe().unwrap());
-        let set = set.map_or_else(|| "-".to_owned(), |set| set.to_string());
-        command.env_clear().env(sys::HEADLESS, set);
-        let running = Running::start(command);
+        command.env_clear().env(sys::HEADLESS, uses).current_dir(self.directory.path());
+        let mut running = Running::start(command);
+        assert_eq!(running.line(), "ready");
         let stat = format!("/proc/{}/stat", running.pid);
         until("its first thread to have ended", || fs::read_to_string(&stat).unwrap().contains(") Z "));
         running

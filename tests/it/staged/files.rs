@@ -39,6 +39,11 @@ pub(super) static ALL: &[Situation] = &[
         until("it to be open", || stage.env.path("done").exists());
         reference
     }),
+    situation("a FIFO of a process whose first thread has ended", IN_USE, Now, |stage| {
+        let reference = fifo(stage);
+        stage.headless("file f");
+        reference
+    }),
     situation("a FIFO without ends", SUSPECT, Now, fifo),
     situation("a FIFO whose reader was killed", SUSPECT, Now, |stage| {
         let reference = fifo(stage);

@@ -104,9 +104,9 @@ impl Stage {
         Some(self.keep(Running::start(command)))
     }
 
-    /// Starts a process whose first thread ends after it has operated on a set, if on one.
-    fn headless(&self, set: Option<i32>) -> u32 {
-        self.keep(self.env.start_headless(set))
+    /// Starts a process whose first thread ends while another one uses something.
+    fn headless(&self, uses: &str) -> u32 {
+        self.keep(self.env.start_headless(uses))
     }
 
     /// Starts ipcx in a PID namespace of its own.

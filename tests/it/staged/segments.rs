@@ -105,6 +105,21 @@ pub(super) static ALL: &[Situation] = &[
         stage.leave_child("ipcx shm create --size 4K");
         Some("shm/0".to_owned())
     }),
+    situation("a segment that another user may know by its creator's group", SUSPECT, Now, |stage| {
+        if !stage.env.has_users() {
+            return None;
+        }
+        // The group of the creator counts as that of the owner does.
+        let mut create = stage.env.command(["shm", "create", "--size", "4K", "--mode", "660"]);
+        std::os::unix::process::CommandExt::gid(&mut create, crate::kit::NOBODY);
+        assert!(create.output().unwrap().status.success());
+        stage.out(&["shm", "set", "0", "--owner", "root:root"]);
+        let mut command = stage.env.command(["signal", "trap", "USR1"]);
+        std::os::unix::process::CommandExt::uid(&mut command, crate::kit::NOBODY);
+        std::os::unix::process::CommandExt::gid(&mut command, crate::kit::NOBODY);
+        stage.keep(Running::start(command));
+        Some("shm/0".to_owned())
+    }),
     situation("a segment that root made for another user while root runs programs", SUSPECT, Now, |stage| {
         if !stage.env.has_users() {
             return None;
@@ -116,7 +131,7 @@ pub(super) static ALL: &[Situation] = &[
     }),
     situation("a segment that a process knows whose first thread has ended", SUSPECT, Now, |stage| {
         create(stage)?;
-        stage.headless(None);
+        stage.headless("");
         Some("shm/0".to_owned())
     }),
     // Who may know it, of the processes of its user, may not be seen.
