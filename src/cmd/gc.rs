@@ -11,6 +11,7 @@ use crate::inventory::judged::{self, Judged};
 use crate::model::{Align, Field, Seen, Value};
 use crate::render::text::count;
 use clap::Args;
+use nix::errno::Errno;
 use std::time::{Duration, Instant};
 
 #[derive(Args, Debug)]
@@ -23,10 +24,13 @@ Examples:
   ipcx gc --yes --older 1d --json    for cron
 
 Only what `ipcx stale` grades `orphan` is removed, never a suspect. Just before each
-removal the object is looked at and judged again: one that is gone, was replaced or
-changed, or is no orphan any more is left alone, which is no failure. There is no call
-that removes only an unused object, so a use that begins in the microseconds between
-that look and the removal is not seen.
+removal the object is looked at and judged again: one that is gone, was replaced,
+changed or used, or is no orphan any more is left alone, which is no failure. There is
+no call that removes only an unused object. What the object itself shows of its use is
+looked at last, microseconds before; the look at all processes is up to 10 ms older, and
+takes some itself, so a process that appears since is seen only by what it has done.
+No symbolic link is followed on the way to the file of a socket, and as root directories
+that everybody may write to without the sticky bit are left out.
 
 Only this IPC namespace is cleaned. To clean another one, such as that of a container
 (`ipcx stale --all-namespaces`), run it there: nsenter --target PID --ipc ipcx gc; POSIX
@@ -71,7 +75,7 @@ static FIELDS: &[Field<Row>] = &[
 
 /// How old a look at all processes may be when an object is judged by it. What the object itself says is looked
 /// at anew each time.
-const FRESH: Duration = Duration::from_millis(100);
+const FRESH: Duration = Duration::from_millis(10);
 
 pub fn run(args: &GcArgs, ctx: &mut Context) -> Outcome {
     let (judged, gaps) = args.choice.judge(None)?;
@@ -119,14 +123,9 @@ fn conclude(rows: &[Row], acted: bool, ctx: &Context) {
 /// is left alone, and that is no failure.
 fn remove(before: Judged, patience: Duration, scene: &Scene<'_>) -> (Row, Option<Error>) {
     let row = |judged, result, detail| Row { judged, result, detail };
-    let failed = |judged, error: Error| match error.status {
-        Status::NoSuch => (row(judged, "gone", None), None),
-        Status::Denied => (row(judged, "denied", Some(error.to_string())), Some(error)),
-        _ => (row(judged, "failed", Some(error.to_string())), Some(error)),
-    };
     let now = match judged::judge_again(&before.object.reference, patience, scene) {
         Ok(now) => now,
-        Err(error) => return failed(before, error),
+        Err(error) => return left(before, error),
     };
     if now.object.fingerprint != before.object.fingerprint {
         return (row(now, "changed", Some("it is another object, or was changed since".to_owned())), None);
@@ -137,7 +136,18 @@ fn remove(before: Judged, patience: Duration, scene: &Scene<'_>) -> (Row, Option
     };
     match judged::remove(condemned) {
         Ok(lost) => (row(now, "removed", lost), None),
-        Err(error) => failed(now, error),
+        Err(error) => left(now, error),
+    }
+}
+
+/// What is said of an object that was not removed, and the error if that is a failure.
+fn left(judged: Judged, error: Error) -> (Row, Option<Error>) {
+    let row = |result, detail| Row { judged, result, detail };
+    match error.status {
+        Status::NoSuch => (row("gone", None), None),
+        _ if error.call.is_empty() && error.errno == Errno::EBUSY => (row("changed", Some(error.cause)), None),
+        Status::Denied => (row("denied", Some(error.to_string())), Some(error)),
+        _ => (row("failed", Some(error.to_string())), Some(error)),
     }
 }
 
@@ -145,40 +155,40 @@ fn remove(before: Judged, patience: Duration, scene: &Scene<'_>) -> (Row, Option
 mod tests {
     use super::*;
     use crate::model::{Ident, Kind, ObjectRef, Text};
-    use std::fs::{self, File};
+    use std::fs;
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::os::unix::net::UnixListener;
     use std::path::PathBuf;
+    use tempfile::TempDir;
 
-    /// A file in /dev/shm that is gone after the test, with the name of an orphan.
-    struct Orphan(PathBuf);
+    /// The file of a socket that is gone.
+    struct Orphan {
+        directory: TempDir,
+    }
 
     impl Orphan {
-        fn new(name: &str) -> Orphan {
-            let path = PathBuf::from(format!("/dev/shm/torch_4194305_{}_{name}", std::process::id()));
-            fs::write(&path, "x").unwrap();
-            Orphan(path)
+        fn new() -> Orphan {
+            let orphan = Orphan { directory: tempfile::tempdir().unwrap() };
+            drop(UnixListener::bind(orphan.path()).unwrap());
+            orphan
         }
 
-        fn reference(&self) -> ObjectRef {
-            let name = format!("/{}", self.0.file_name().unwrap().to_str().unwrap());
-            ObjectRef { kind: Kind::Shm, id: Ident::Name(Text::from(name.as_str())) }
+        fn path(&self) -> PathBuf {
+            self.directory.path().join("s")
         }
 
         fn judge(&self) -> Judged {
             let holders = Holders::default();
-            judged::judge_again(&self.reference(), Duration::ZERO, &Scene::new(&holders)).unwrap()
-        }
-    }
-
-    impl Drop for Orphan {
-        fn drop(&mut self) {
-            drop(fs::remove_file(&self.0));
+            let id = Ident::Path(Text::from(self.path().as_os_str().as_bytes()));
+            let reference = ObjectRef { kind: Kind::Sock, id };
+            judged::judge_again(&reference, Duration::ZERO, &Scene::new(&holders)).unwrap()
         }
     }
 
     /// What becomes of an orphan when this happens between the plan and the act.
     #[track_caller]
-    fn result<T>(name: &str, happens: impl FnOnce(&Orphan) -> T) -> (&'static str, bool) {
-        let orphan = Orphan::new(name);
+    fn result<T>(happens: impl FnOnce(&Orphan) -> T) -> (&'static str, bool) {
+        let orphan = Orphan::new();
         let before = orphan.judge();
         assert_eq!(before.verdict.word(), "orphan", "{:?}", before.verdict);
         let happened = happens(&orphan);
@@ -186,20 +196,29 @@ mod tests {
         let (row, failed) = remove(before, Duration::ZERO, &Scene::new(&holders));
         assert!(failed.is_none());
         drop(happened);
-        (row.result, orphan.0.exists())
+        (row.result, orphan.path().exists())
     }
 
     #[test]
     fn an_orphan_is_looked_at_again_before_it_is_removed() {
-        assert_eq!(result("still", |_| {}), ("removed", false));
-        assert_eq!(result("used", |orphan| File::open(&orphan.0).unwrap()), ("in use", true));
-        assert_eq!(result("gone", |orphan| fs::remove_file(&orphan.0).unwrap()), ("gone", false));
-        let replace = |orphan: &Orphan| {
-            // Both at once, so that the other one has another inode.
-            let other = orphan.0.with_extension("new");
-            fs::write(&other, "y").unwrap();
-            fs::rename(other, &orphan.0).unwrap();
+        assert_eq!(result(|_| {}), ("removed", false));
+        assert_eq!(result(|orphan| fs::remove_file(orphan.path()).unwrap()), ("gone", false));
+        let touched = |orphan: &Orphan| fs::hard_link(orphan.path(), orphan.path().with_extension("other")).unwrap();
+        assert_eq!(result(touched), ("changed", true));
+        // Both at once, so that the other one has another inode.
+        let replaced = |orphan: &Orphan| {
+            let other = UnixListener::bind(orphan.path().with_extension("new")).unwrap();
+            fs::rename(orphan.path().with_extension("new"), orphan.path()).unwrap();
+            other
         };
-        assert_eq!(result("replaced", replace), ("changed", true));
+        assert_eq!(result(replaced), ("changed", true));
+    }
+
+    #[test]
+    fn what_was_used_since_the_last_look_is_left() {
+        let judged = Orphan::new().judge();
+        let busy = Error::new("", Errno::EBUSY, "x").because("it was used meanwhile");
+        let (row, failed) = left(judged, busy);
+        assert_eq!((row.result, row.detail.as_deref(), failed), ("changed", Some("it was used meanwhile"), None));
     }
 }

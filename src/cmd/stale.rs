@@ -1,4 +1,4 @@
-//! `ipcx stale`: what nobody can be using any more, with the evidence.
+//! `ipcx stale`: what no living process can be using, with the evidence.
 
 use super::ls::say;
 use super::{Context, Outcome, usage};
@@ -31,20 +31,27 @@ Examples:
   ipcx stale sock fifo --in /var/lib/app
   ipcx stale --all-namespaces        in all containers, too
 
-An `orphan` is what nothing can be using: a segment that nobody has attached and whose
-creator and last user are gone; a set or queue on which nobody waits, whose users are
-gone, that is empty, and that no process of its owner can still know; the file of a
+An `orphan` is what no living process can be using: a segment that nobody has attached,
+or a set or queue on which nobody waits and that is empty, if the users that it remembers
+are gone and no process of its IPC namespace is let in by its permissions; the file of a
 socket that no socket is bound to; a POSIX object that nobody has open and whose name
-holds the pid of its dead maker. All but sockets must have rested for --idle, too.
-A `suspect` is not used now but may be meant to stay. `unknown` is what processes could
-be using that may not be looked at; as root there is less of it.
+holds the pid of its dead maker. All of them must have rested for --idle, too.
+A `suspect` is not used now, but a process that lives may know it, or it may be meant to
+stay. `unknown` is what processes could be using that may not be looked at; as root
+there is less of it.
 
-A process is known by its start time: another one that was given the same pid is told
-apart. The verdict is that of one moment; `ipcx gc` removes orphans and looks again
-before each, in its own IPC namespace alone: to clean up in another one, run it there
-(nsenter --target PID --ipc ipcx gc; with --mount, too, for POSIX shared memory and
-semaphores). FIFOs and sockets are looked for in our own directories, and not with
---namespace. The status is 0 whatever is found.")]
+Every process may know what its permissions let it use: a shell knows what its earlier
+commands have made. Root's count for what root owns or made. So root's own leftovers are
+mostly suspects on a host, with the evidence who may know them, while leaks of users and
+services none of whose processes live are orphans.
+
+A pid that another process seems to have been given, by its start time, does not count
+as gone where that process may be the same one, for start times move when the clock is
+set. The verdict is that of one moment; `ipcx gc` removes orphans and looks again before
+each, in its own IPC namespace alone: to clean up in another one, run it there (nsenter
+--target PID --ipc ipcx gc; with --mount, too, for POSIX shared memory and semaphores).
+FIFOs and sockets are looked for in our own directories, and not with --namespace. The
+status is 0 whatever is found.")]
 pub struct StaleArgs {
     #[command(flatten)]
     choice: Choice,

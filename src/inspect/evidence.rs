@@ -1,8 +1,8 @@
 //! The evidence about one object, gathered from the kernel and from the scene.
 //!
 //! What is cheap and decides is looked at first; once somebody is known to use the object, nothing more is
-//! asked. That costs: a System V segment two looks at /proc/PID; a set three calls of semctl(2) for each
-//! semaphore, and where nobody is found one pass over all processes, which all objects share; a queue the
+//! asked. That costs: a System V segment two looks at /proc/PID, and where nobody is found one pass over all
+//! processes, which all objects share; a set three calls of semctl(2) for each semaphore more; a queue the
 //! threads that are blocked, shared too; a POSIX object one lease (10 µs); a FIFO the open descriptors; a
 //! socket one look at the kernel's list.
 
@@ -10,9 +10,10 @@ use super::patterns;
 use super::scene::Scene;
 use crate::mech::{self, Usage};
 use crate::model::{
-    Awaits, Blocked, End, Evidence, Finding, Fingerprint, Hold, How, Kind, Known, Nature, Object, Reason, Recorded,
-    Seen, Verdict, judge,
+    Awaits, Blocked, End, Evidence, Family, Finding, Fingerprint, Hold, How, Kind, Known, Nature, Object, Past, Reason,
+    Recorded, Seen, Verdict, judge,
 };
+use crate::proc::mounts;
 use crate::proc::population::Living;
 use crate::sys::file;
 use nix::errno::Errno;
@@ -64,8 +65,10 @@ fn gather<'a>(object: &'a Object, scene: &Scene<'_>, patience: Duration) -> Evid
         waiters: Finding::NotAsked,
         undo: Finding::NotAsked,
         recorded: Finding::NotAsked,
+        maybe_same: Vec::new(),
         acquaintance: Finding::NotAsked,
         messages: messages(object),
+        doubts: Vec::new(),
         known: None,
     };
     if matches!(evidence.usage, Finding::Is(Some(_))) {
@@ -73,18 +76,72 @@ fn gather<'a>(object: &'a Object, scene: &Scene<'_>, patience: Duration) -> Evid
     }
     evidence.known = known(object, scene);
     let nature = Nature::of(object);
-    if !matches!(nature, Nature::Attached | Nature::Called) {
-        return evidence;
+    if matches!(nature, Nature::Attached | Nature::Called) {
+        evidence.recorded = match mech::of(&object.reference).recorded(object) {
+            Seen::Is(records) => Finding::Is(records),
+            Seen::Hidden(reason) => Finding::Unseen(words(*reason)),
+            Seen::Absent | Seen::Skipped => Finding::NotAsked,
+        };
+        if matches!(evidence.recorded, Finding::Is(_)) {
+            evidence.acquaintance = acquaintance(object, scene);
+        }
     }
-    evidence.recorded = match mech::of(&object.reference).recorded(object) {
-        Seen::Is(records) => Finding::Is(records),
-        Seen::Hidden(reason) => Finding::Unseen(words(*reason)),
-        Seen::Absent | Seen::Skipped => Finding::NotAsked,
-    };
     if nature == Nature::Called {
         called(&mut evidence, scene);
     }
+    let named = evidence.known.as_ref().and_then(|known| known.process.as_ref());
+    if named.is_some() {
+        evidence.doubts.extend(foreign_name(object, scene));
+    }
+    if nature == Nature::Socket {
+        evidence.doubts.extend(overlaid(object, scene));
+    }
+    let recorded = match &evidence.recorded {
+        Finding::Is(records) => &records[..],
+        Finding::Unseen(_) | Finding::NotAsked => &[],
+    };
+    let records = recorded.iter().chain(named).filter(|record| may_be_same(object, record, scene));
+    evidence.maybe_same = records.map(|record| record.pid).collect();
     evidence
+}
+
+/// Whether a process that seems to be another one than was recorded may still be it: start times are kept as
+/// time since the boot, and seem later when the clock was set forward since.
+fn may_be_same(object: &Object, record: &Recorded, scene: &Scene<'_>) -> bool {
+    let population = scene.population();
+    let is_it =
+        |living: &Living| living.pid == record.pid && is_here(object, living, scene) && is_let_in(object, living);
+    record.past == Past::Reused && (population.hidden.is_some() || population.living.iter().any(is_it))
+}
+
+/// That the pid in an object's name may be one of another PID namespace: whether there is such a process here
+/// says nothing then.
+fn foreign_name(object: &Object, scene: &Scene<'_>) -> Option<String> {
+    let population = scene.population();
+    if population.hidden.is_some() {
+        return Some("the pid in its name may be of another PID namespace".to_owned());
+    }
+    let foreign = |living: &&Living| is_let_in(object, living) && living.may_name_elsewhere();
+    let first = population.living.iter().find(foreign)?;
+    let (pid, command) = (first.pid, first.command.escaped());
+    Some(format!("the pid in its name may be of the PID namespace of process {pid} ({command})"))
+}
+
+/// That a socket may be bound to a file by another path, which is another file to the kernel: that of an overlay,
+/// of which the directory is a part.
+fn overlaid(object: &Object, scene: &Scene<'_>) -> Option<String> {
+    let path = file::path(object.name()?.raw());
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => std::path::Path::new("."),
+    };
+    match directory.canonicalize() {
+        Ok(directory) => {
+            let overlaid = scene.layers().iter().any(|layer| mounts::is_within(&directory, layer));
+            overlaid.then(|| "its directory is part of an overlay, in which a socket may be bound to it".to_owned())
+        }
+        Err(_) => Some("in which directory it lies could not be seen".to_owned()),
+    }
 }
 
 /// Who uses it now, as its mechanism tells. Of another user's file only what we can see of processes tells.
@@ -133,9 +190,6 @@ fn called(evidence: &mut Evidence<'_>, scene: &Scene<'_>) {
     if object.kind() == Kind::Sem {
         evidence.undo = undo(object, scene);
     }
-    if let Finding::Is(records) = &evidence.recorded {
-        evidence.acquaintance = acquaintance(object, records, evidence.last_use, scene);
-    }
 }
 
 /// The processes whose operations on a set the kernel will undo.
@@ -144,9 +198,13 @@ fn undo(object: &Object, scene: &Scene<'_>) -> Finding<Vec<String>> {
     let holds = scene.holds_of(resource);
     let pending = holds.iter().filter(|hold| matches!(hold.how, How::Undo(_)));
     let said: Vec<String> = pending.map(|hold| format!("{} has SEM_UNDO pending on it", process(&hold.end))).collect();
-    match scene.unseen_undo().filter(|_| said.is_empty()) {
-        Some(reason) => Finding::Unseen(words(reason)),
-        None => Finding::Is(said),
+    let Some(reason) = scene.unseen_undo().filter(|_| said.is_empty()) else { return Finding::Is(said) };
+    let population = scene.population();
+    // Where nobody lives who could have one pending, nobody has.
+    let may_have = |living: &Living| is_here(object, living, scene) && may_use(object, living);
+    match population.hidden.is_some() || population.living.iter().any(may_have) {
+        true => Finding::Unseen(words(reason)),
+        false => Finding::NotAsked,
     }
 }
 
@@ -173,9 +231,8 @@ fn waiters(object: &Object, scene: &Scene<'_>) -> Finding<Vec<String>> {
         .map(|blocked| blocked.task.pid)
         .collect();
     let may_wait = |living: &&Living| {
-        let here = living.namespace.is_none_or(|namespace| namespace == scene.namespace());
         let seen = living.namespace.is_some() && living.open && !unread.contains(&living.pid);
-        here && !seen && is_let_in(object, living, true)
+        is_here(object, living, scene) && !seen && may_use(object, living)
     };
     let hidden: Vec<&Living> = population.living.iter().filter(may_wait).collect();
     match &hidden[..] {
@@ -184,44 +241,23 @@ fn waiters(object: &Object, scene: &Scene<'_>) -> Finding<Vec<String>> {
     }
 }
 
-/// A process that may still know an object that none of its recorded users can use any more.
+/// A process that may still know an object that nobody uses now.
 ///
-/// Identifiers of sets and queues are handed on: from the process that made it to its children, or through the
-/// key. So every process of this IPC namespace that the permissions let in, and that has run since before the
-/// last use, may use it again; and so may one that was forked since by a process that is gone. One that was
-/// started since by another that lives would have to open it anew, which is no use that could be lost: it will
-/// make another one.
-fn acquaintance(
-    object: &Object,
-    records: &[Recorded],
-    last_use: Option<i64>,
-    scene: &Scene<'_>,
-) -> Finding<Option<String>> {
+/// Identifiers of System V objects are handed on: from the process that made it to its children, in a message or
+/// on a command line, or through the key; and a shell knows what its earlier commands have made. So every process
+/// of this IPC namespace that the permissions let in may use it again, whenever it was started and by whom.
+fn acquaintance(object: &Object, scene: &Scene<'_>) -> Finding<Option<String>> {
     let population = scene.population();
     if let Some(why) = population.hidden {
         return Finding::Unseen(format!("who may use it could not be seen: {why}"));
     }
-    let kin = |living: &Living| {
-        let of = [living.parent, living.group, living.session];
-        // Init takes in whoever has lost its parent.
-        living.parent <= 1 || records.iter().any(|record| of.contains(&record.pid))
-    };
-    // Times are whole seconds: one that started in the same may have been there.
-    let was_there = |living: &Living| last_use.is_none_or(|last| living.started <= last + 1);
-    let may_know: Vec<&Living> = population
-        .living
-        .iter()
-        .filter(|living| living.namespace.is_none_or(|namespace| namespace == scene.namespace()))
-        .filter(|living| is_let_in(object, living, false) && (was_there(living) || kin(living)))
-        .collect();
-    let (seen, hidden): (Vec<&Living>, Vec<&Living>) =
-        may_know.into_iter().partition(|living| living.namespace.is_some());
+    let may_know =
+        population.living.iter().filter(|living| is_here(object, living, scene) && is_let_in(object, living));
+    let (seen, hidden): (Vec<&Living>, Vec<&Living>) = may_know.partition(|living| living.namespace.is_some());
     // The youngest of them is the least likely to be a process that runs as long as the machine.
     let youngest = |those: &[&Living]| those.iter().copied().max_by_key(|living| living.started).cloned();
     if let Some(first) = youngest(&seen) {
-        let how = if was_there(&first) { "has run since before its last use" } else { "has lost its parent" };
-        let who = several(&first, seen.len() - 1);
-        return Finding::Is(Some(format!("{who} may know it: its user may use it, and it {how}")));
+        return Finding::Is(Some(format!("{} may know it: its user may use it", several(&first, seen.len() - 1))));
     }
     match youngest(&hidden) {
         Some(first) => {
@@ -236,17 +272,33 @@ fn acquaintance(
     }
 }
 
-/// Whether the permissions of a System V object let a process in, as ipcperms() in ipc/util.c has it.
+/// Whether a process may be where an object is: of a System V one in its IPC namespace.
+fn is_here(object: &Object, living: &Living, scene: &Scene<'_>) -> bool {
+    object.family != Family::Sysv || living.namespace.is_none_or(|namespace| namespace == scene.namespace())
+}
+
+/// Whether the permissions of an object let a process in, as ipcperms() in ipc/util.c has it.
 ///
-/// That root may use everything says nothing: it is counted for its own objects alone, and for what it `made`
-/// and gave to another user only if that is asked for.
-fn is_let_in(object: &Object, living: &Living, made: bool) -> bool {
-    let Fingerprint::Sysv { cuid, .. } = object.fingerprint else { return true };
+/// That root may use everything says nothing: it is counted for what it owns or has made alone.
+fn is_let_in(object: &Object, living: &Living) -> bool {
     let (Some(uid), Some(gid), Some(mode)) = (object.uid.known(), object.gid.known(), object.mode.known()) else {
         return true;
     };
-    let owns = living.users.contains(uid) || (living.users.contains(&cuid) && (made || cuid != 0));
-    owns || (living.groups.contains(gid) && mode & 0o060 != 0) || mode & 0o006 != 0
+    let made = match object.fingerprint {
+        Fingerprint::Sysv { cuid, .. } => living.users.contains(&cuid),
+        Fingerprint::Inode { .. } => false,
+    };
+    let owns = made || living.users.contains(uid);
+    let of_creator = object.number("cgid").and_then(|cgid| u32::try_from(cgid).ok());
+    let in_group = living.groups.contains(gid) || of_creator.is_some_and(|cgid| living.groups.contains(&cgid));
+    owns || (in_group && mode & 0o060 != 0) || mode & 0o006 != 0
+}
+
+/// The same of what a process may do all in all: root may use everything. A user of another user namespace, who
+/// may be root too, is seen as this one, proc_sys_kernel(5).
+fn may_use(object: &Object, living: &Living) -> bool {
+    const OVERFLOW: u32 = 65534;
+    is_let_in(object, living) || living.users.iter().any(|user| matches!(*user, 0 | OVERFLOW))
 }
 
 fn process(end: &End) -> String {

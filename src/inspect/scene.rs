@@ -11,12 +11,14 @@ use crate::proc::blocked::{self, Blocking};
 use crate::proc::holders::{FileId, Holders, OpenFile, What};
 use crate::proc::locks::{self, Lock};
 use crate::proc::mappings::Mapping;
+use crate::proc::mounts;
 use crate::proc::namespace;
 use crate::proc::population::{Population, is_first_pid_namespace};
 use crate::proc::processes::Clock;
 use crate::proc::undo::{self, Undo};
 use nix::errno::Errno;
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 type ByResource<T> = HashMap<Resource, Vec<T>>;
@@ -44,6 +46,7 @@ struct Processes<'a> {
     owned: OnceLock<ByResource<Hold>>,
     blocking: OnceLock<Blocking>,
     population: OnceLock<Population>,
+    layers: OnceLock<Vec<PathBuf>>,
 }
 
 /// Holds, and what could not be seen of them.
@@ -69,6 +72,7 @@ impl<'a> Scene<'a> {
             owned: OnceLock::new(),
             blocking: OnceLock::new(),
             population: OnceLock::new(),
+            layers: OnceLock::new(),
         };
         Scene {
             seen: Arc::new(seen),
@@ -124,6 +128,11 @@ impl<'a> Scene<'a> {
     /// Every process, as far as all may see it.
     pub fn population(&self) -> &Population {
         self.seen.population.get_or_init(Population::now)
+    }
+
+    /// The directories that overlays are made of.
+    pub(super) fn layers(&self) -> &[PathBuf] {
+        self.seen.layers.get_or_init(mounts::layers)
     }
 
     /// Every thread that sleeps in a call, in the order of their pids.

@@ -8,10 +8,11 @@ use crate::mech::{self, Found, Root};
 use crate::model::{Condemned, Gap, Ident, Kind, Known, Naming, Needs, Object, ObjectRef, Reason, Seen, Text, Verdict};
 use crate::sys::users::Names;
 use crate::sys::walk::Walk;
+use nix::errno::Errno;
 use nix::sys::stat::SFlag;
 use std::convert::Infallible;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How many levels below a directory FIFOs and sockets are looked for.
@@ -130,18 +131,22 @@ pub fn judge_again(reference: &ObjectRef, patience: Duration, scene: &Scene<'_>)
     Ok(weigh(object, last_use, scene, patience))
 }
 
-/// Removes an object that was condemned, if it still is that one; what was lost with it.
+/// Removes an object that was condemned, if it still is that one and was not used since (EBUSY); what was lost with
+/// it.
 pub fn remove(condemned: &Condemned) -> Result<Option<String>> {
     let object = condemned.object();
-    mech::of(&object.reference).remove(object)
+    mech::of(&object.reference).remove_unused(object)
 }
 
 /// Every FIFO and socket in some directories.
 fn each_file(kinds: &[Kind], wanted: &Wanted<'_>, holders: &Holders, see: &mut impl FnMut(Object)) -> Vec<Gap> {
     let mut walk = Walk::default();
     let is_one = |kind| kind == SFlag::S_IFIFO || kind == SFlag::S_IFSOCK;
-    wanted.places.iter().for_each(|place| walk.through(place, DEPTH, is_one));
-    let mut gaps: Vec<Gap> = unread(&walk).into_iter().collect();
+    wanted.places.iter().for_each(|place| walk.through(&straight(place), DEPTH, is_one));
+    let mut gaps: Vec<Gap> = directories(&walk.unread, "open", "it could not be searched").into_iter().collect();
+    let open: Vec<(PathBuf, Errno)> = walk.open_to_all.iter().map(|path| (path.clone(), Errno::EPERM)).collect();
+    let unsafe_for_root = "it was not searched: everybody may write to it and remove what others have there";
+    gaps.extend(directories(&open, "open", unsafe_for_root));
     walk.files.sort();
     walk.files.dedup();
     for (path, is) in walk.files {
@@ -164,13 +169,20 @@ fn each_file(kinds: &[Kind], wanted: &Wanted<'_>, holders: &Holders, see: &mut i
     gaps
 }
 
-/// The directories that could not be searched, as one: in /tmp every user has some of his own.
-fn unread(walk: &Walk) -> Option<Gap> {
-    let (first, errno) = walk.unread.first()?;
+/// A path of a place that leads through no symbolic link: those that were named are followed once and for all, and
+/// none afterwards.
+fn straight(place: &Path) -> PathBuf {
+    let links = place.ancestors().any(|part| part.is_symlink());
+    if links { place.canonicalize().unwrap_or_else(|_| place.to_owned()) } else { place.to_owned() }
+}
+
+/// Directories that were not searched, as one: in /tmp every user has some of his own.
+fn directories(all: &[(PathBuf, Errno)], call: &'static str, note: &str) -> Option<Gap> {
+    let (first, errno) = all.first()?;
     let first = Text::from(first.as_os_str().as_bytes()).escaped().to_string();
-    let (subject, note) = match walk.unread.len() {
-        1 => (first, "it could not be searched".to_owned()),
-        n => (format!("{n} directories, such as {first}"), "they could not be searched".to_owned()),
+    let (subject, note) = match all.len() {
+        1 => (first, note.to_owned()),
+        n => (format!("{n} directories, such as {first}"), note.replacen("it ", "they ", 1).replace("was ", "were ")),
     };
-    Some(Gap { subject, field: None, reason: Reason { call: "open", errno: *errno as i32 }, note: Some(note) })
+    Some(Gap { subject, field: None, reason: Reason { call, errno: *errno as i32 }, note: Some(note) })
 }

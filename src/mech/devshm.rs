@@ -7,11 +7,11 @@ use crate::model::{Escaped, Family, Fingerprint, Gap, Ident, Kind, Object, Objec
 use crate::sys::{file, lease};
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, open, openat2};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstatat};
 use nix::sys::statvfs::statvfs;
-use nix::unistd::{Gid, Uid};
-use std::ffi::CString;
+use nix::unistd::{Gid, Uid, UnlinkatFlags, unlinkat};
+use std::ffi::{CString, OsStr};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -180,13 +180,61 @@ fn leased(fd: &OwnedFd) -> Seen<Usage> {
     }
 }
 
-/// Removes the file behind an object if it still is that object.
+/// Removes the file behind an object if it still is that object. Symbolic links on the way to it are followed: who
+/// has named the object has named them.
 pub(super) fn remove(path: &Path, object: &Object) -> Result<()> {
-    let now = stat(path).map_err(|errno| failed("stat", errno, &object.reference))?;
-    if !same(&now, object) {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let (directory, name) = split(path);
+    let directory = open(directory, flags, Mode::empty()).map_err(|errno| failed("open", errno, &object.reference))?;
+    let is_same = |now: &FileStat| if same(now, object) { Ok(()) } else { Err(super::replaced(&object.reference)) };
+    unlink(&directory, name, object, is_same)
+}
+
+/// Removes the file behind an object that was found by a walk, if it was not even changed since, and if a `last_look`
+/// by another path finds nobody who uses it. No symbolic link is followed on the way: who owns a directory on it may
+/// have put one there since.
+pub(super) fn remove_unused(path: &Path, object: &Object, last_look: impl Fn(&Path) -> bool) -> Result<()> {
+    let how = OpenHow::new()
+        .flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_NO_SYMLINKS);
+    let (directory, name) = split(path);
+    let directory = openat2(AT_FDCWD, directory, how).map_err(|errno| {
+        let error = failed("openat2", errno, &object.reference);
+        match errno {
+            Errno::ELOOP => error.because("there is a symbolic link on the way to it, which is not followed"),
+            Errno::ENOSYS => error.because("this kernel follows symbolic links on the way to it (before Linux 5.6)"),
+            _ => error,
+        }
+    })?;
+    let through = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd())).join(name);
+    let changed = |how| Err(super::changed(&object.reference, how));
+    unlink(&directory, name, object, |now| match fingerprint(now) == object.fingerprint {
+        false => changed("it is another object, or was changed since"),
+        true if !last_look(&through) => changed("it was used meanwhile"),
+        true => Ok(()),
+    })
+}
+
+/// The directory of a file, and its name there.
+fn split(path: &Path) -> (&Path, &OsStr) {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    (directory.unwrap_or(Path::new(".")), path.file_name().unwrap_or_default())
+}
+
+/// Takes a name out of a directory if it stands for an object, and for what that is.
+fn unlink(directory: &OwnedFd, name: &OsStr, object: &Object, check: impl Fn(&FileStat) -> Result<()>) -> Result<()> {
+    let now = fstatat(directory, name, AtFlags::AT_SYMLINK_NOFOLLOW)
+        .map_err(|errno| failed("stat", errno, &object.reference))?;
+    let kind = match object.kind() {
+        Kind::Fifo => SFlag::S_IFIFO,
+        Kind::Sock => SFlag::S_IFSOCK,
+        _ => SFlag::S_IFREG,
+    };
+    if SFlag::from_bits_truncate(now.st_mode) & SFlag::S_IFMT != kind {
         return Err(super::replaced(&object.reference));
     }
-    nix::unistd::unlink(path)
+    check(&now)?;
+    unlinkat(directory, name, UnlinkatFlags::NoRemoveDir)
         .map_err(|errno| super::sysv::denied(failed("unlink", errno, &object.reference), Some(object)))
 }
 
@@ -280,4 +328,62 @@ pub(super) fn head(fd: &OwnedFd, length: usize) -> nix::Result<Vec<u8>> {
 pub(super) fn times(object: &mut Object, stat: &FileStat) {
     object.facts.push("mtime", Value::Time(stat.st_mtime));
     object.facts.push("ctime", Value::Time(stat.st_ctime));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{FileTypeExt as _, symlink};
+    use std::os::unix::net::UnixListener;
+
+    /// The file of a socket that is gone, as it is found by this path.
+    fn socket(path: &Path) -> Object {
+        let id = Ident::Path(Text::from(path.as_os_str().as_bytes()));
+        object(ObjectRef { kind: Kind::Sock, id }, Family::Unix, &nix::sys::stat::stat(path).unwrap())
+    }
+
+    #[test]
+    fn what_was_not_named_is_not_removed_through_a_link() {
+        let top = tempfile::tempdir().unwrap();
+        let at = |name: &str| top.path().join(name);
+        std::fs::create_dir(at("victim")).unwrap();
+        drop(UnixListener::bind(at("victim/s")).unwrap());
+        symlink(at("victim"), at("link")).unwrap();
+        symlink(at("victim/s"), at("name")).unwrap();
+        for path in ["link/s", "name"] {
+            let error = remove_unused(&at(path), &socket(&at(path)), |_| true).unwrap_err();
+            assert!(matches!(error.errno, Errno::ELOOP | Errno::UnknownErrno), "{error}");
+            assert!(at("victim/s").exists(), "{path}");
+        }
+        // A name of it is not what was named either; the directory is.
+        remove(&at("name"), &socket(&at("name"))).unwrap_err();
+        remove(&at("link/s"), &socket(&at("link/s"))).unwrap();
+        assert!(!at("victim/s").exists() && at("name").is_symlink());
+    }
+
+    #[test]
+    fn what_was_not_named_is_removed_only_as_it_was_and_of_use_to_nobody() {
+        let top = tempfile::tempdir().unwrap();
+        let path = top.path().join("s");
+        drop(UnixListener::bind(&path).unwrap());
+        let was = socket(&path);
+        let looks_at = |through: &Path| {
+            assert!(std::fs::symlink_metadata(through).unwrap().file_type().is_socket(), "{through:?}");
+        };
+        let used = remove_unused(&path, &was, |through| {
+            looks_at(through);
+            false
+        });
+        assert_eq!(used.unwrap_err().cause, "it was used meanwhile");
+        nix::sys::stat::fchmodat(AT_FDCWD, &path, Mode::S_IRUSR, nix::sys::stat::FchmodatFlags::FollowSymlink).unwrap();
+        assert_eq!(remove_unused(&path, &was, |_| true).unwrap_err().errno, Errno::EBUSY);
+        assert!(path.exists());
+        let is = socket(&path);
+        remove_unused(&path, &is, |_| true).unwrap();
+        assert!(!path.exists());
+        std::fs::write(&path, "").unwrap();
+        remove(&path, &socket(&path)).unwrap_err();
+        remove_unused(&path, &is, |_| true).unwrap_err();
+        assert!(path.exists());
+    }
 }

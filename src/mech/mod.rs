@@ -115,6 +115,12 @@ pub trait Mechanism: Sync {
         let object = self.find(id, Needs::SCAN, &Holders::default())?;
         self.remove(&object).map(drop)
     }
+    /// Removes an object that was not named but found to be of use to nobody: only if it was neither changed nor used
+    /// since it was looked at (EBUSY of no call). There is no call that does both at once.
+    fn remove_unused(&self, object: &Object) -> Result<Option<String>> {
+        still_unused(self, object)?;
+        self.remove(object)
+    }
     /// Changes the live object.
     fn set(&self, object: &Object, _change: &Change) -> Result<()> {
         Err(unsupported(&object.reference, "it has nothing that could be changed from outside", ""))
@@ -433,6 +439,29 @@ fn replaced(reference: &ObjectRef) -> Error {
     Error::refused(reference, Status::Failed, cause)
 }
 
+/// What an object shows of its uses.
+const TRACES: [&str; 11] =
+    ["messages", "bytes", "nattch", "atime", "dtime", "otime", "stime", "rtime", "lpid", "lspid", "lrpid"];
+
+/// Says whether an object is still as it was when it was looked at, and nobody uses it.
+fn still_unused<M: Mechanism + ?Sized>(mechanism: &M, object: &Object) -> Result<()> {
+    let holders = Holders::default();
+    let now = mechanism.find(&object.reference.id, Needs::NAMES, &holders)?;
+    if now.fingerprint != object.fingerprint {
+        return Err(changed(&object.reference, "it is another object, or was changed since"));
+    }
+    let moved = TRACES.iter().any(|trace| now.facts.get(trace) != object.facts.get(trace));
+    match mechanism.usage(&now, &holders) {
+        Seen::Is(Usage::Nobody) | Seen::Skipped if !moved => Ok(()),
+        _ => Err(changed(&object.reference, "it was used meanwhile")),
+    }
+}
+
+/// What nobody has named is no longer as it was when it was looked at.
+fn changed(reference: &ObjectRef, how: &str) -> Error {
+    Error::new("", Errno::EBUSY, reference).because(how)
+}
+
 /// A process that an object remembers, judged against the process that now has the pid. `at` is when the
 /// object recorded it, if that is known; `exact` that this time cannot have moved since.
 pub fn recorded(role: &'static str, pid: i32, at: Option<i64>, exact: bool) -> Recorded {
@@ -472,4 +501,67 @@ fn message_record(position: u64, tag: Tag, message: &[u8]) -> Value {
         ("size", Seen::Is(Value::Count(message.len() as u64))),
         ("text", Seen::Is(Value::Text(message.into()))),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::staged::{self, Sysv};
+    use std::time::{Duration, Instant};
+
+    /// Whether an object is still removed when this happens after the look at it.
+    #[track_caller]
+    fn is_removed(kind: Kind, object: &Sysv, happens: impl FnOnce()) -> bool {
+        let reference = ObjectRef { kind, id: Ident::Id(object.id) };
+        let mechanism = of(&reference);
+        let seen = mechanism.find(&reference.id, Needs::NAMES, &Holders::default()).unwrap();
+        happens();
+        let removed = mechanism.remove_unused(&seen);
+        if let Err(error) = &removed {
+            assert_eq!((error.errno, error.cause.as_str()), (Errno::EBUSY, "it was used meanwhile"));
+        }
+        let there = mechanism.find(&reference.id, Needs::NAMES, &Holders::default()).is_ok();
+        assert_eq!(there, removed.is_err());
+        removed.is_ok()
+    }
+
+    #[test]
+    fn what_was_not_named_is_removed_if_it_rests() {
+        assert!(is_removed(Kind::Msgq, &staged::queue(), || {}));
+        assert!(is_removed(Kind::Sem, &staged::semaphores(2), || {}));
+        assert!(is_removed(Kind::Shm, &staged::segment(), || {}));
+    }
+
+    #[test]
+    fn what_was_used_since_the_look_is_left() {
+        let queue = staged::queue();
+        assert!(!is_removed(Kind::Msgq, &queue, || staged::send_one(queue.id)));
+        let set = staged::semaphores(2);
+        assert!(!is_removed(Kind::Sem, &set, || staged::operate(set.id, &[(1, 1, 0)], 0)));
+        let segment = staged::segment();
+        assert!(!is_removed(Kind::Shm, &segment, || staged::attach(segment.id)));
+    }
+
+    #[test]
+    fn a_set_on_which_somebody_waits_since_the_look_is_left() {
+        let set = staged::semaphores(1);
+        std::thread::scope(|scope| {
+            let waits = || {
+                scope.spawn(|| staged::operate(set.id, &[(0, -1, 0)], 30));
+                let start = Instant::now();
+                while !is_waited_for(set.id) && start.elapsed() < Duration::from_secs(30) {
+                    std::thread::yield_now();
+                }
+            };
+            assert!(!is_removed(Kind::Sem, &set, waits));
+            staged::operate(set.id, &[(0, 1, 0)], 0);
+        });
+    }
+
+    fn is_waited_for(set: i32) -> bool {
+        let reference = ObjectRef { kind: Kind::Sem, id: Ident::Id(set) };
+        let holders = Holders::default();
+        let set = of(&reference).find(&reference.id, Needs::NAMES, &holders).unwrap();
+        of(&reference).usage(&set, &holders) != Seen::Is(Usage::Nobody)
+    }
 }

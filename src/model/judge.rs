@@ -133,10 +133,15 @@ pub struct Evidence<'a> {
     pub undo: Finding<Vec<String>>,
     /// The processes that it remembers.
     pub recorded: Finding<Vec<Recorded>>,
+    /// The pids of those which seem to be other processes now, by their start times, but may be the same ones:
+    /// start times move when the clock is set.
+    pub maybe_same: Vec<i32>,
     /// A process that may know it, in words.
     pub acquaintance: Finding<Option<String>>,
     /// How many messages are in it.
     pub messages: Finding<u64>,
+    /// What else makes it doubtful that nobody can use it, in words.
+    pub doubts: Vec<String>,
     pub known: Option<Known>,
 }
 
@@ -158,15 +163,12 @@ struct Scales {
 /// Judges an object.
 pub fn judge(evidence: &Evidence<'_>) -> Verdict {
     let nature = Nature::of(evidence.object);
-    let mut scales = Scales::default();
+    let mut scales = Scales { doubts: evidence.doubts.clone(), ..Scales::default() };
     scales.usage(nature, evidence);
     scales.recorded(nature, evidence);
     scales.contents(evidence);
     scales.maker(nature, evidence);
-    // A socket's file is of no use to anybody from the moment that the socket is gone.
-    if nature != Nature::Socket {
-        scales.rest(evidence);
-    }
+    scales.rest(evidence);
     if !is_complete(nature, evidence) {
         scales.doubts.push("not all of what could speak for it was looked at".to_owned());
     }
@@ -191,7 +193,7 @@ fn is_complete(nature: Nature, evidence: &Evidence<'_>) -> bool {
     }
     let used = asked(&evidence.usage);
     match nature {
-        Nature::Attached => used && asked(&evidence.recorded),
+        Nature::Attached => used && asked(&evidence.recorded) && asked(&evidence.acquaintance),
         Nature::Called => {
             (used || asked(&evidence.waiters)) && asked(&evidence.recorded) && asked(&evidence.acquaintance)
         }
@@ -224,9 +226,8 @@ impl Scales {
                 self.nobody.push("no SEM_UNDO is pending (the kernel's undo lists)".to_owned());
             }
             Finding::Is(holders) => self.uses.extend(holders.iter().cloned()),
-            // Whoever has one pending lives and has run since before the last use: those are looked at below.
             Finding::Unseen(why) => {
-                self.notes.push(format!("whether a process has SEM_UNDO pending could not be seen ({why})"));
+                self.unseen.push(format!("whether a process has SEM_UNDO pending could not be seen ({why})"));
             }
             Finding::NotAsked => {}
         }
@@ -236,7 +237,7 @@ impl Scales {
     fn recorded(&mut self, nature: Nature, evidence: &Evidence<'_>) {
         match &evidence.recorded {
             Finding::Is(records) => {
-                records.iter().for_each(|record| self.record(nature, record));
+                records.iter().for_each(|record| self.record(nature, record, &evidence.maybe_same));
                 if records.is_empty() && nature == Nature::Called {
                     self.doubts.push("nobody has used it yet: who made it may be about to".to_owned());
                 }
@@ -246,16 +247,23 @@ impl Scales {
         }
         match &evidence.acquaintance {
             Finding::Is(Some(who)) => self.doubts.push(who.clone()),
-            Finding::Is(None) => self.nobody.push("no process that may use it has run since its last use".to_owned()),
+            Finding::Is(None) => self.nobody.push("no process that may use it lives in its namespace".to_owned()),
             Finding::Unseen(why) => self.unseen.push(why.clone()),
             Finding::NotAsked => {}
         }
     }
 
-    fn record(&mut self, nature: Nature, record: &Recorded) {
+    fn record(&mut self, nature: Nature, record: &Recorded, maybe_same: &[i32]) {
         let who = format!("its {}, process {}", record.role, record.pid);
         match record.past {
             Past::Gone => self.nobody.push(format!("{who}, is gone")),
+            Past::Reused if maybe_same.contains(&record.pid) => {
+                let now = named(record);
+                self.doubts.push(format!(
+                    "{who}, may live: the process{now} that has the pid now may be the same, for the clock may have \
+                     been set"
+                ));
+            }
             Past::Reused => {
                 let now = named(record);
                 self.nobody.push(format!("{who}, is gone: that is another process now{now}, which started later"));
@@ -293,7 +301,7 @@ impl Scales {
         if let Some(known) = &evidence.known {
             self.notes.push(format!("it looks like one of {}", known.maker));
             if let Some(process) = &known.process {
-                return self.record(nature, process);
+                return self.record(nature, process, &evidence.maybe_same);
             }
         }
         match nature {
@@ -382,7 +390,7 @@ mod tests {
     /// Evidence that speaks for nothing but an orphan, of an object that is used like this.
     fn nothing(object: &Object) -> Evidence<'_> {
         let called = Nature::of(object) == Nature::Called;
-        let of_call = |then| if called { then } else { Finding::NotAsked };
+        let asked = called || Nature::of(object) == Nature::Attached;
         let maker = record(4711, Past::Gone);
         let opened = Nature::of(object) == Nature::Opened;
         Evidence {
@@ -393,9 +401,11 @@ mod tests {
             usage: Finding::Is(None),
             waiters: if called { Finding::Is(Vec::new()) } else { Finding::NotAsked },
             undo: Finding::NotAsked,
-            recorded: if called || Nature::of(object) == Nature::Attached { gone() } else { Finding::NotAsked },
-            acquaintance: of_call(Finding::Is(None)),
+            recorded: if asked { gone() } else { Finding::NotAsked },
+            maybe_same: Vec::new(),
+            acquaintance: if asked { Finding::Is(None) } else { Finding::NotAsked },
             messages: if object.kind() == Kind::Msgq { Finding::Is(0) } else { Finding::NotAsked },
+            doubts: Vec::new(),
             known: opened.then_some(Known { maker: "X", advice: "", process: Some(maker) }),
         }
     }
@@ -416,7 +426,7 @@ mod tests {
         (SEGMENT, |_| {}, "orphan", "its creator, process 4711, is gone"),
         (SEGMENT, |_| {}, "orphan", "it was last used 2h ago"),
         (SET, |_| {}, "orphan", "nobody waits on it"),
-        (SET, |_| {}, "orphan", "no process that may use it has run since its last use"),
+        (SET, |_| {}, "orphan", "no process that may use it lives in its namespace"),
         (QUEUE, |_| {}, "orphan", "it is empty"),
         (NAMED, |_| {}, "orphan", "its creator, process 4711, is gone"),
         (NAMED, |_| {}, "orphan", "it looks like one of X"),
@@ -487,12 +497,24 @@ mod tests {
         // A reused pid is not the process.
         (SEGMENT, |e| e.recorded = Finding::Is(vec![record(5, Past::Reused)]), "orphan", "that is another process now"),
         (SET, |e| e.recorded = Finding::Is(vec![record(5, Past::Reused)]), "orphan", "that is another process now"),
-        // That undo lists cannot be read is said and changes nothing: who has one pending is alive.
-        (SET, |e| e.undo = Finding::Unseen("bpf: EPERM".to_owned()), "orphan", "bpf: EPERM"),
+        // But where it may be, for all that its start time says, it is not taken for gone.
+        (SEGMENT, reused_by_the_same, "suspect", "process 5, may live"),
+        (SET, reused_by_the_same, "suspect", "the clock may have been set"),
+        // Whoever has an operation pending will use the set at its end at the latest.
+        (SET, |e| e.undo = Finding::Unseen("bpf: EPERM".to_owned()), "unknown", "bpf: EPERM"),
         (SET, |e| e.undo = Finding::Is(Vec::new()), "orphan", "no SEM_UNDO is pending"),
-        // A socket's file needs no rest.
-        (SOCKET, |e| e.last_use = Some(NOW), "orphan", "no socket is bound to it"),
+        // A program may remove the file of its socket only when it makes the next one.
+        (SOCKET, |e| e.last_use = Some(NOW), "suspect", "between two runs"),
+        (SOCKET, |e| e.doubts.push("part of an overlay".to_owned()), "suspect", "part of an overlay"),
+        (NAMED, |e| e.doubts.push("of another namespace".to_owned()), "suspect", "of another namespace"),
+        (SEGMENT, |e| e.acquaintance = Finding::Is(Some("process 9 may".to_owned())), "suspect", "process 9 may"),
+        (SEGMENT, |e| e.acquaintance = Finding::Unseen("whether 9 may".to_owned()), "unknown", "whether 9 may"),
     ];
+
+    fn reused_by_the_same(evidence: &mut Evidence<'_>) {
+        evidence.recorded = Finding::Is(vec![record(5, Past::Reused)]);
+        evidence.maybe_same = vec![5];
+    }
 
     #[test]
     fn evidence_gives_the_verdict_and_is_said() {

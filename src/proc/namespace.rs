@@ -4,8 +4,8 @@ use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::sys::stat::fstatat;
 use std::os::fd::AsFd;
 
-/// The IPC namespace of a process. EACCES without the right to look into it (PTRACE_MODE_READ, ptrace(2)), ENOENT when it
-/// has ended.
+/// The IPC namespace of a process. EACCES without the right to look into it (PTRACE_MODE_READ, ptrace(2)), ENOENT
+/// when it has ended.
 pub fn ipc(pid: i32) -> nix::Result<u64> {
     inode(AT_FDCWD, &format!("/proc/{pid}/ns/ipc"))
 }
@@ -24,6 +24,11 @@ pub fn pid(of: Option<i32>) -> nix::Result<u64> {
 /// That of the process whose directory in /proc is open.
 pub(super) fn of(directory: impl AsFd) -> nix::Result<u64> {
     inode(directory, "ns/ipc")
+}
+
+/// Another of its namespaces, or of one of its threads, by the path below that directory.
+pub(super) fn at(directory: impl AsFd, path: &str) -> nix::Result<u64> {
+    inode(directory, path)
 }
 
 fn inode(directory: impl AsFd, path: &str) -> nix::Result<u64> {

@@ -1,6 +1,7 @@
 //! The pass over the descriptors of all processes.
 
 use super::holders::{Counter, Descriptors, FileId, Files, Fill, Mix, OpenFile, What, borrow};
+use super::process::living_thread;
 use super::processes::{Clock, INIT, hidden, leaves_out, number, pids, share};
 use crate::model::{End, Gap, Reason, Role, Text};
 use crate::sys::descriptor::Devices;
@@ -9,7 +10,7 @@ use crate::sys::pipe;
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, FcntlArg, OFlag, fcntl, openat, readlinkat};
-use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, stat};
 use nix::sys::statfs::{FsType, TMPFS_MAGIC, fstatfs};
 use std::collections::HashMap;
 use std::ffi::CStr;
@@ -91,32 +92,46 @@ fn fill(pipe: &OwnedFd) -> nix::Result<Fill> {
 
 impl Part {
     fn look(&mut self, pid: i32) {
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let opened = openat(AT_FDCWD, format!("/proc/{pid}/fd").as_str(), flags, Mode::empty());
-        let directory = match opened.and_then(|fd| Ok((Dir::from_fd(fd.try_clone().map_err(|_| Errno::EMFILE)?)?, fd)))
+        // Of a process whose first thread has ended, another one tells what is open. One with one thread, such as
+        // each of the kernel's, just has nothing open; its directory of threads has three links, as any with one.
+        if self.look_at(pid, &pid.to_string()) == Some(0)
+            && stat(format!("/proc/{pid}/task").as_str()).is_ok_and(|tasks| tasks.st_nlink > 3)
+            && let Some(tid) = living_thread(pid)
         {
-            Ok(directory) => directory,
+            self.look_at(pid, &format!("{pid}/task/{tid}"));
+        }
+    }
+
+    /// Looks at what one thread of a process has open; how many descriptors were seen, if they may be.
+    fn look_at(&mut self, pid: i32, of: &str) -> Option<usize> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let opened = openat(AT_FDCWD, format!("/proc/{of}/fd").as_str(), flags, Mode::empty());
+        let opened = opened.and_then(|fd| Ok((Dir::from_fd(fd.try_clone().map_err(|_| Errno::EMFILE)?)?, fd)));
+        let (entries, directory) = match opened {
+            Ok(opened) => opened,
             Err(errno) => {
                 self.hidden += usize::from(matches!(errno, Errno::EACCES | Errno::EPERM));
-                return;
+                return None;
             }
         };
         let mut process = Process { pid, who: None, handle: None };
-        let (entries, directory) = directory;
+        let mut seen = 0;
         for entry in entries.into_iter().flatten() {
             let name = entry.file_name();
             let Some(fd) = number(name) else { continue };
+            seen += 1;
             match fstatat(&directory, name, AtFlags::empty()) {
                 Ok(stat) => _ = self.descriptor(&directory, name, (fd, stat), &mut process),
                 // The names may be seen, and not what they lead to, proc_pid_fd(5).
                 Err(Errno::EACCES | Errno::EPERM) => {
                     self.hidden += usize::from(pid != INIT);
-                    return;
+                    return None;
                 }
                 // A descriptor that was closed meanwhile is none.
                 Err(_) => {}
             }
         }
+        Some(seen)
     }
 
     fn descriptor(

@@ -1,14 +1,17 @@
-//! Every process as all users may see it: whose it is, when it started, what it comes from.
+//! Every process as all users may see it: whose it is, when it started, and in which namespaces it is.
 
 use super::namespace;
+use super::process;
 use super::processes::{self, Clock, INIT, directory, leaves_out, pids, share};
+use super::task;
 use crate::model::Text;
 use nix::errno::Errno;
 use nix::sys::stat::stat;
 
-/// All processes of this PID namespace but ours, without the kernel's own and without init.
+/// All processes of this PID namespace but ours, without the kernel's own, and without an init that may not be
+/// looked into.
 ///
-/// With init, which may mostly not be looked into, nothing could ever be said to be unused.
+/// With that one nothing could ever be said to be unused; it starts and reaps others.
 #[derive(Debug)]
 pub struct Population {
     pub living: Vec<Living>,
@@ -24,16 +27,14 @@ pub struct Living {
     pub command: Text,
     /// Seconds since the epoch.
     pub started: i64,
-    pub parent: i32,
-    /// Its process group and session, by the pid of the process that made them.
-    pub group: i32,
-    pub session: i32,
     /// Real, effective, saved and file system user.
     pub users: Vec<u32>,
     /// The same of groups, and the supplementary ones.
     pub groups: Vec<u32>,
     /// Its IPC namespace; `None` where that may not be seen.
     pub namespace: Option<u64>,
+    /// Its PID namespace, likewise.
+    pub pid_namespace: Option<u64>,
     /// Whether it may be seen in which calls its threads are.
     pub open: bool,
 }
@@ -46,7 +47,7 @@ impl Population {
             return Population { living: Vec::new(), hidden: Some("/proc may not be read") };
         };
         let hidden = hidden(&pids);
-        pids.retain(|pid| *pid != own && *pid != INIT);
+        pids.retain(|pid| *pid != own);
         let start = || (Vec::new(), false);
         let look = |(seen, unread): &mut (Vec<Living>, bool), pid| match read(pid, clock) {
             Ok(living) => seen.extend(living),
@@ -57,6 +58,7 @@ impl Population {
         let parts = share(&pids, start, look);
         let unread = parts.iter().any(|(_, unread)| *unread).then_some("some processes may not be looked at");
         let mut living: Vec<Living> = parts.into_iter().flat_map(|(seen, _)| seen).collect();
+        living.retain(|process| process.pid != INIT || process.namespace.is_some());
         living.sort_by_key(|process| process.pid);
         Population { living, hidden: hidden.or(unread) }
     }
@@ -76,25 +78,51 @@ pub fn is_first_pid_namespace() -> bool {
     stat("/proc/self/ns/pid").is_ok_and(|stat| stat.st_ino == 0xefff_fffc)
 }
 
+impl Living {
+    /// Whether it may have names in the /dev/shm that we see and another number for itself than we see: a process
+    /// of another PID namespace that shares the directory with us.
+    pub fn may_name_elsewhere(&self) -> bool {
+        let directory = |path: &str| stat(path).map(|stat| (stat.st_dev, stat.st_ino));
+        if self.pid_namespace.is_some() && self.pid_namespace == namespace::pid(None).ok() {
+            return false;
+        }
+        match (directory("/dev/shm"), directory(&format!("/proc/{}/root/dev/shm", self.pid))) {
+            (Ok(ours), Ok(its)) => ours == its,
+            // It has none, or has ended.
+            (_, Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ESRCH)) => false,
+            _ => true,
+        }
+    }
+}
+
 /// The flag of the kernel's own processes, PF_KTHREAD in include/linux/sched.h.
 const KERNEL_THREAD: u64 = 0x0020_0000;
 
-/// `None` for a process of the kernel and for one that has ended and is only not waited for.
+/// `None` for a process of the kernel and for one that has ended and is only not waited for. Of one whose first
+/// thread has ended, and with it what /proc/PID tells, another thread is looked at.
 fn read(pid: i32, clock: Clock) -> nix::Result<Option<Living>> {
     // All of it is that of one process, be it that its pid is given to another meanwhile.
-    let process = directory(pid)?;
-    let file = |name| processes::read(&process, name);
-    let (line, status) = (file("stat")?, file("status")?);
-    let Some(living) = parse(pid, &line, &status, clock) else { return Ok(None) };
-    match namespace::of(&process) {
-        Ok(namespace) => {
-            // That takes another right, of which Yama bereaves, ptrace(2).
-            let open = match file("syscall") {
-                Ok(_) => true,
+    let directory = directory(pid)?;
+    let file = |of: &str, name: &str| processes::read(&directory, &format!("{of}{name}"));
+    let mut of = String::new();
+    let mut line = file(&of, "stat")?;
+    if task::state(&line).is_some_and(task::is_over) {
+        let Some(tid) = process::living_thread(pid) else { return Ok(None) };
+        of = format!("task/{tid}/");
+        line = file(&of, "stat")?;
+    }
+    let Some(living) = parse(pid, &line, &file(&of, "status")?, clock) else { return Ok(None) };
+    let namespace = |kind: &str| namespace::at(&directory, &format!("{of}ns/{kind}"));
+    match namespace("ipc") {
+        Ok(ipc) => {
+            // That takes another right, of which Yama bereaves, ptrace(2). Where the first thread has ended, not all
+            // that the others do can be told.
+            let open = match file(&of, "syscall") {
+                Ok(_) => of.is_empty(),
                 Err(Errno::ESRCH) => return Ok(None),
                 Err(_) => false,
             };
-            Ok(Some(Living { namespace: Some(namespace), open, ..living }))
+            Ok(Some(Living { namespace: Some(ipc), pid_namespace: namespace("pid").ok(), open, ..living }))
         }
         // It has just ended, and left its namespaces before anything else.
         Err(Errno::ENOENT | Errno::ESRCH) => Ok(None),
@@ -106,9 +134,8 @@ fn parse(pid: i32, stat: &[u8], status: &[u8], clock: Clock) -> Option<Living> {
     let (command, started) = clock.read(stat)?;
     let behind = stat.get(memchr::memrchr(b')', stat)? + 1..)?;
     let words: Vec<&str> = std::str::from_utf8(behind).ok()?.split_ascii_whitespace().collect();
-    let number = |at: usize| words.get(at)?.parse::<i32>().ok();
     let flags: u64 = words.get(6)?.parse().ok()?;
-    if matches!(words.first(), Some(&("Z" | "X"))) || flags & KERNEL_THREAD != 0 {
+    if task::state(stat).is_none_or(task::is_over) || flags & KERNEL_THREAD != 0 {
         return None;
     }
     let ids = |key: &str| -> Vec<u32> {
@@ -120,12 +147,10 @@ fn parse(pid: i32, stat: &[u8], status: &[u8], clock: Clock) -> Option<Living> {
         pid,
         command,
         started,
-        parent: number(1)?,
-        group: number(2)?,
-        session: number(3)?,
         users: ids("Uid:"),
         groups: [ids("Gid:"), ids("Groups:")].concat(),
         namespace: None,
+        pid_namespace: None,
         open: false,
     })
 }
@@ -143,7 +168,6 @@ mod tests {
             format!("42 (a) b) {state} 7 8 9 0 -1 {flags} 1 2 3 4 5 6 7 8 20 0 1 0 0 1 2\n").into_bytes()
         };
         let living = parse(42, &stat("S", 0x40_0000), STATUS, clock).unwrap();
-        assert_eq!((living.parent, living.group, living.session), (7, 8, 9));
         assert_eq!(living.command, Text::from("a) b"));
         assert_eq!(living.users, [1, 2, 3, 4]);
         assert_eq!(living.groups, [5, 6, 7, 8, 9, 10]);

@@ -2,6 +2,7 @@
 
 use super::processes::{self, Clock};
 use super::status;
+use super::task;
 use crate::model::Text;
 use nix::errno::Errno;
 use nix::sys::signal::kill;
@@ -36,13 +37,22 @@ pub fn look(pid: i32) -> Look {
         return Look::Gone;
     }
     let Some(stat) = Process::new(pid).ok().and_then(|process| process.stat().ok()) else { return Look::Hidden };
-    if matches!(stat.state, 'Z' | 'X') {
+    if matches!(stat.state, 'Z' | 'X') && living_thread(pid).is_none() {
         return Look::Gone;
     }
     match started(&stat) {
         Some((booted, started)) => Look::Seen(Running { started, booted, command: command(pid, stat.comm.as_bytes()) }),
         None => Look::Hidden,
     }
+}
+
+/// A thread that lives of a process whose first one has ended: the others go on after pthread_exit(3) in main(),
+/// and the process is shown as a zombie.
+pub fn living_thread(pid: i32) -> Option<i32> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+    let others = tasks.flatten().filter_map(|task| task.file_name().to_str()?.parse().ok()).filter(|tid| *tid != pid);
+    let state = |tid: i32| task::state(&std::fs::read(format!("/proc/{pid}/task/{tid}/stat")).ok()?);
+    others.into_iter().find(|tid| state(*tid).is_some_and(|state| !task::is_over(state)))
 }
 
 /// When the machine and the process started.

@@ -77,7 +77,7 @@ pub fn look(pid: i32, tid: i32) -> nix::Result<Doing> {
     match state(&read("stat")?).ok_or(Errno::EBADMSG)? {
         b'R' => Ok(Doing::Running),
         b'T' | b't' => Ok(Doing::Stopped),
-        b'Z' | b'X' | b'x' => Ok(Doing::Ended),
+        over if is_over(over) => Ok(Doing::Ended),
         _ => call(&read("syscall")?).ok_or(Errno::EBADMSG),
     }
 }
@@ -86,6 +86,11 @@ pub fn look(pid: i32, tid: i32) -> nix::Result<Doing> {
 pub fn state(stat: &[u8]) -> Option<u8> {
     let end = stat.iter().rposition(|byte| *byte == b')')?;
     stat.get(end + 2).copied().filter(u8::is_ascii_alphabetic)
+}
+
+/// Whether a task in this state has ended: a zombie, or dead.
+pub fn is_over(state: u8) -> bool {
+    matches!(state, b'Z' | b'X' | b'x')
 }
 
 /// A line of /proc/PID/syscall: `running`, `-1 SP PC` outside of a call, or the number in decimal and six

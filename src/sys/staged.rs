@@ -34,6 +34,20 @@ pub fn queue() -> Sysv {
     Sysv { id: Errno::result(id).unwrap(), remove }
 }
 
+/// A segment that nobody has attached.
+pub fn segment() -> Sysv {
+    // SAFETY: the calls take numbers and a null pointer that IPC_RMID ignores.
+    let (id, remove) =
+        unsafe { (libc::shmget(libc::IPC_PRIVATE, 1, 0o600), |id| libc::shmctl(id, libc::IPC_RMID, ptr::null_mut())) };
+    Sysv { id: Errno::result(id).unwrap(), remove }
+}
+
+/// Attaches a segment and detaches it again.
+pub fn attach(id: i32) {
+    // SAFETY: the kernel chooses where, and nothing else uses that.
+    unsafe { libc::shmdt(libc::shmat(id, ptr::null(), 0)) };
+}
+
 /// semtimedop(2) with operations of (index, amount, flags).
 pub fn operate(id: i32, ops: &[(u16, i16, i16)], seconds: i64) {
     let sembuf = |&(sem_num, sem_op, sem_flg): &_| libc::sembuf { sem_num, sem_op, sem_flg };
@@ -47,6 +61,12 @@ pub fn receive(id: i32, mtype: i64) {
     let mut room = [0i64; 2];
     // SAFETY: the buffer has room for the type and 8 bytes.
     unsafe { libc::msgrcv(id, room.as_mut_ptr().cast(), 8, mtype, 0) };
+}
+
+/// Sends an empty message.
+pub fn send_one(id: i32) {
+    // SAFETY: the buffer holds the type.
+    unsafe { libc::msgsnd(id, ptr::from_ref(&1i64).cast(), 0, 0) };
 }
 
 /// Sends messages of 1000 bytes until the queue is gone.

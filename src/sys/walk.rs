@@ -3,7 +3,8 @@
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
-use nix::sys::stat::{Mode, SFlag, fstat, fstatat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
+use nix::unistd::geteuid;
 use std::ffi::{CStr, OsStr};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
@@ -15,6 +16,9 @@ pub struct Walk {
     pub files: Vec<(PathBuf, SFlag)>,
     /// Directories that could not be read.
     pub unread: Vec<(PathBuf, Errno)>,
+    /// Directories that root does not look into: everybody may write to them, and without the sticky bit, inode(7),
+    /// also take away what others have there.
+    pub open_to_all: Vec<PathBuf>,
 }
 
 impl Walk {
@@ -30,6 +34,9 @@ impl Walk {
     }
 
     fn look(&mut self, directory: OwnedFd, path: &Path, dev: u64, depth: usize, wanted: fn(SFlag) -> bool) {
+        if geteuid().is_root() && fstat(&directory).is_ok_and(|stat| is_open_to_all(&stat)) {
+            return self.open_to_all.push(path.to_owned());
+        }
         let mut entries = match Dir::from_fd(directory) {
             Ok(entries) => entries,
             Err(errno) => return self.unread.push((path.to_owned(), errno)),
@@ -51,6 +58,11 @@ impl Walk {
             }
         }
     }
+}
+
+fn is_open_to_all(directory: &FileStat) -> bool {
+    let mode = Mode::from_bits_truncate(directory.st_mode);
+    mode.contains(Mode::S_IWOTH) && !mode.contains(Mode::S_ISVTX)
 }
 
 /// A directory within another, if it still is one of this file system.
@@ -85,6 +97,11 @@ mod tests {
         assert_eq!(found(0), [at("one")]);
         assert_eq!(found(1), [at("a/two"), at("one")]);
         assert_eq!(found(3), [at("a/b/three"), at("a/two"), at("one")]);
+        // As root, who would be led by whoever moves what is in there.
+        for (mode, is_searched) in [(0o777, !geteuid().is_root()), (0o1777, true), (0o775, true)] {
+            std::fs::set_permissions(at("a"), std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+            assert_eq!(found(3).len(), if is_searched { 3 } else { 1 }, "{mode:o}");
+        }
         let mut walk = Walk::default();
         walk.through(&at("missing"), 1, |_| true);
         assert_eq!(walk.unread, [(at("missing"), Errno::ENOENT)]);

@@ -5,7 +5,7 @@ use super::diag::{self, Record, State};
 use super::name::{LONGEST_NAME, Name};
 use crate::error::{Error, Result};
 use crate::exit::Status;
-use crate::mech::{Found, Limit, Mechanism, Usage, devshm, opened, sysv};
+use crate::mech::{Found, Limit, Mechanism, Usage, devshm, opened, still_unused, sysv};
 use crate::model::{Facts, Family, Fingerprint, Gap, Ident, Kind, Needs, Object, ObjectRef, Reason, Seen, Text, Value};
 use crate::proc::holders::{Holders, What};
 use crate::sys::file;
@@ -164,17 +164,21 @@ fn locate(id: &Ident) -> Result<Option<FileStat>> {
 fn unbound(path: &Text, stat: &FileStat) -> Object {
     let id = Ident::Path(path.clone());
     let mut object = devshm::object(reference(id), Family::Unix, stat);
-    let asked = match path.raw().len() {
-        0..=LONGEST_NAME => bind::probe(&Name::unix(path.raw(), false)),
-        _ => Err(Errno::ENAMETOOLONG),
-    };
-    let state = match asked {
+    let state = match asked(path.raw()) {
         Ok(()) => Seen::Is(Value::Word(FOREIGN)),
         Err(Errno::ECONNREFUSED) => Seen::Is(Value::Word(DEAD)),
         Err(errno) => Seen::hidden("connect", errno as i32),
     };
     object.facts.set("state", state);
     object
+}
+
+/// Whether a bound socket is behind a file: ECONNREFUSED if there is none.
+fn asked(path: &[u8]) -> nix::Result<()> {
+    match path.len() {
+        0..=LONGEST_NAME => bind::probe(&Name::unix(path, false)),
+        _ => Err(Errno::ENAMETOOLONG),
+    }
 }
 
 fn look(id: &Ident) -> Result<(Option<FileStat>, Option<Record>)> {
@@ -290,6 +294,14 @@ impl Mechanism for UnixSock {
         self.can_remove(object)?;
         let path = object.name().map_or(&b""[..], Text::raw);
         devshm::remove(file::path(path), object).map(|()| None)
+    }
+
+    fn remove_unused(&self, object: &Object) -> Result<Option<String>> {
+        self.can_remove(object)?;
+        still_unused(self, object)?;
+        let path = object.name().map_or(&b""[..], Text::raw);
+        let is_dead = |through: &Path| asked(through.as_os_str().as_bytes()) == Err(Errno::ECONNREFUSED);
+        devshm::remove_unused(file::path(path), object, is_dead).map(|()| None)
     }
 }
 

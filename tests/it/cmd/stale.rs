@@ -5,6 +5,7 @@ use assert_cmd::Command;
 use serde_json::{Value, json};
 use std::fs;
 use std::io::Read as _;
+use std::os::unix::net::UnixListener;
 
 /// A pid that no process can have: it is over the largest pid_max, proc_sys_kernel(5).
 const NO_PID: &str = "4194305";
@@ -14,13 +15,13 @@ fn stale(env: &Env, args: &[&str]) -> Value {
     env.json(["stale", "--json", "--in", "."].iter().chain(args))["objects"].clone()
 }
 
-/// A segment that is an orphan, one that is in use, a region that is a suspect.
+/// The file of a socket that is an orphan, a segment that is in use, a region that is a suspect.
 fn three(env: &Env) -> Running {
+    drop(UnixListener::bind(env.path("dead")).unwrap());
     env.out(["shm", "create", "0x4d2", "--size", "4K"]);
-    env.out(["shm", "create", "--size", "4K"]);
     env.out(["shm", "create", "/frames", "--size", "10"]);
-    let holder = env.start(["shm", "attach", "1"]);
-    until("the attachment", || env.json(["show", "shm/1", "--json"])["objects"][0]["nattch"] == 1);
+    let holder = env.start(["shm", "attach", "0"]);
+    until("the attachment", || env.json(["show", "shm/0", "--json"])["objects"][0]["nattch"] == 1);
     holder
 }
 
@@ -33,8 +34,8 @@ fn orphans_come_first_and_what_is_in_use_is_only_counted() {
     let lines: Vec<&str> = shown.lines().collect();
     assert_eq!(lines.len(), 3, "{shown}");
     assert!(lines[0].starts_with("REF") && lines[0].contains("VERDICT") && lines[0].contains("EVIDENCE"), "{shown}");
-    assert!(lines[1].starts_with("shm/0 ") && lines[1].contains("orphan"), "{shown}");
-    assert!(lines[1].contains("nobody has it attached (nattch 0); its creator, process "), "{shown}");
+    assert!(lines[1].starts_with("sock/./dead ") && lines[1].contains("orphan"), "{shown}");
+    assert!(lines[1].contains("no socket is bound to it (connections are refused); it was last used "), "{shown}");
     assert!(lines[2].starts_with("shm//frames ") && lines[2].contains("suspect"), "{shown}");
     assert_eq!(said, "ipcx: 2 objects; not shown: 1 in use\n");
 }
@@ -42,7 +43,7 @@ fn orphans_come_first_and_what_is_in_use_is_only_counted() {
 #[test]
 fn on_a_terminal_the_evidence_stands_whole_below_its_object() {
     let env = Env::new();
-    env.out(["shm", "create", "--size", "4K"]);
+    drop(UnixListener::bind(env.path("dead")).unwrap());
     let args = ["stale", "--idle", "0s", "--in", ".", "--color", "never"];
     let (running, mut terminal) = Running::in_terminal(env.command(args), true);
     let mut shown = String::new();
@@ -51,12 +52,9 @@ fn on_a_terminal_the_evidence_stands_whole_below_its_object() {
     drop(running);
     let lines: Vec<&str> = shown.lines().map(str::trim_end).collect();
     assert!(lines[0].starts_with("REF") && !lines[0].contains("EVIDENCE"), "{shown}");
-    assert!(lines[1].starts_with("shm/0 ") && lines[1].ends_with("orphan"), "{shown}");
-    assert_eq!(lines[2], "    nobody has it attached (nattch 0)", "{shown}");
-    assert!(
-        lines[3].starts_with("    its creator, process ") && lines[4].starts_with("    it was last used"),
-        "{shown}"
-    );
+    assert!(lines[1].starts_with("sock/./dead ") && lines[1].ends_with("orphan"), "{shown}");
+    assert_eq!(lines[2], "    no socket is bound to it (connections are refused)", "{shown}");
+    assert!(lines[3].starts_with("    it was last used"), "{shown}");
 }
 
 #[test]
@@ -64,20 +62,19 @@ fn a_document_has_every_piece_of_evidence_as_a_sentence() {
     let env = Env::new();
     let _holder = three(&env);
     let all = stale(&env, &["--all", "--idle", "0s"]);
-    assert_eq!(refs(&all), ["shm/0", "shm//frames", "shm/1"]);
+    assert_eq!(refs(&all), ["sock/./dead", "shm//frames", "shm/0"]);
     let orphan = &all[0];
-    assert_eq!(
-        (&orphan["verdict"], &orphan["key"], &orphan["size"]),
-        (&json!("orphan"), &json!("0x000004d2"), &json!(4096))
-    );
-    assert_eq!(orphan["evidence"][0], "nobody has it attached (nattch 0)");
+    assert_eq!(orphan["verdict"], "orphan");
+    assert_eq!(orphan["evidence"][0], "no socket is bound to it (connections are refused)");
     assert!(orphan["last_use"].as_str().unwrap().ends_with('Z'), "{orphan:#}");
-    assert_eq!(by_ref(&all, "shm/1")["evidence"], json!(["1 attachment"]));
+    let used = by_ref(&all, "shm/0");
+    assert_eq!((&used["key"], &used["size"]), (&json!("0x000004d2"), &json!(4096)));
+    assert_eq!(used["evidence"], json!(["1 attachment"]));
     for line in env.out(["stale", "--all", "--jsonl", "--in", "."]).lines() {
         assert!(serde_json::from_str::<Value>(line).unwrap()["verdict"].is_string(), "{line}");
     }
     let raw = env.out(["stale", "--grade", "in use", "--raw", "--no-headings", "--in", "."]);
-    assert_eq!(raw.split('\t').next(), Some("shm/1"), "{raw}");
+    assert_eq!(raw.split('\t').next(), Some("shm/0"), "{raw}");
 }
 
 #[test]
@@ -87,15 +84,15 @@ fn grades_kinds_names_and_ages_select() {
     env.out(["sem", "create", "/lock"]);
     env.out(["mkfifo", "./f"]);
     let listed = |args: &[&str]| refs(&stale(&env, args)).into_iter().map(str::to_owned).collect::<Vec<_>>();
-    assert_eq!(listed(&["--idle", "0", "--grade", "orphan"]), ["shm/0"]);
-    assert_eq!(listed(&["shm", "--grade", "in use,unknown"]), ["shm/1"]);
+    assert_eq!(listed(&["--idle", "0", "--grade", "orphan"]), ["sock/./dead"]);
+    assert_eq!(listed(&["shm", "--grade", "in use,unknown"]), ["shm/0"]);
     // An ordinary user does not see who may have a FIFO open.
     assert_eq!(listed(&["sem", "fifo", "--grade", "suspect,unknown"]), ["sem//lock", "fifo/./f"]);
     assert_eq!(listed(&["--kind", "sem,fifo", "--all"]), ["sem//lock", "fifo/./f"]);
-    assert_eq!(listed(&["--all", "--match", "shm/?"]), ["shm/0", "shm/1"]);
+    assert_eq!(listed(&["--all", "--match", "shm/?"]), ["shm/0"]);
     assert_eq!(listed(&["--all", "--match", "/*"]), ["shm//frames", "sem//lock"]);
     assert_eq!(listed(&["--all", "--older", "1h"]), [""; 0]);
-    assert_eq!(listed(&["--all", "--older", "0s", "shm"]).len(), 3);
+    assert_eq!(listed(&["--all", "--older", "0s", "shm"]).len(), 2);
     assert_eq!(listed(&["--all", "--owner", "54321"]), [""; 0]);
     assert_eq!(listed(&["--all", "--mine", "sem"]), ["sem//lock"]);
     env.fails(2, ["stale", "--in", "missing"]);
@@ -107,7 +104,7 @@ fn grades_kinds_names_and_ages_select() {
 #[test]
 fn what_was_used_within_the_hour_is_no_orphan_yet() {
     let env = Env::new();
-    env.out(["shm", "create", "--size", "1"]);
+    drop(UnixListener::bind(env.path("dead")).unwrap());
     let young = stale(&env, &[]);
     assert_eq!(young[0]["verdict"], "suspect");
     assert!(young[0]["evidence"][0].as_str().unwrap().ends_with("ago: a program may be between two runs"));
@@ -123,7 +120,9 @@ fn known_leaks_are_named_with_what_their_makers_advise() {
     }
     let all = stale(&env, &["--idle", "0"]);
     let of = |name: &str| by_ref(&all, &format!("shm/{name}")).clone();
-    assert_eq!((&of(&torch)["verdict"], &of(&torch)["pattern"]), (&json!("orphan"), &json!("PyTorch")));
+    // A process of this user that an ordinary user may not look into may be in another PID namespace.
+    let orphan = of(&torch)["verdict"] == "orphan" || !env.has_users() && of(&torch)["verdict"] == "suspect";
+    assert!(orphan && of(&torch)["pattern"] == "PyTorch", "{:#}", of(&torch));
     assert_eq!((&of("/nccl-Ab12cD")["verdict"], &of("/nccl-Ab12cD")["pattern"]), (&json!("suspect"), &json!("NCCL")));
     assert!(of("/fastrtps_port7412")["advice"].as_str().unwrap().contains("fastdds shm clean"));
     assert_eq!(of("/frames")["pattern"], Value::Null);
@@ -166,6 +165,22 @@ fn a_directory_that_may_not_be_read_is_a_gap() {
     assert!(String::from_utf8(said).unwrap().contains("./private"));
 }
 
+/// To the kernel the file in an overlay, to which the socket is bound, is another one than that below it.
+#[test]
+fn a_socket_of_an_overlay_is_no_orphan_in_the_directory_below_it() {
+    let env = Env::new();
+    let mount = "mkdir o; mount -t tmpfs none o; mkdir o/low o/up o/work o/all; \
+         mount -t overlay none -o lowerdir=$PWD/o/low,upperdir=$PWD/o/up,workdir=$PWD/o/work $PWD/o/all";
+    if !env.sh(mount).output().unwrap().status.success() {
+        crate::skip!("no overlay can be mounted here");
+    }
+    let listener = UnixListener::bind(env.path("o/all/s")).unwrap();
+    let seen = env.json(["stale", "sock", "--json", "--idle", "0s", "--in", "o/up"])["objects"].clone();
+    assert_eq!((&seen[0]["ref"], &seen[0]["verdict"]), (&json!("sock/o/up/s"), &json!("suspect")), "{seen:#}");
+    assert!(seen[0]["evidence"][0].as_str().unwrap().contains("part of an overlay"), "{seen:#}");
+    drop(listener);
+}
+
 #[test]
 fn hostile_names_are_harmless() {
     let env = Env::new();
@@ -188,9 +203,9 @@ fn nothing_is_stopped_and_nothing_is_changed_by_looking() {
     let env = Env::new();
     let _holder = three(&env);
     env.sh("ipcx sem create --value 1; ipcx msgq create; ipcx msgq send 0 hello").assert().success();
-    let before = env.json(["show", "--json", "shm/0", "shm/1", "sem/0", "msgq/0"])["objects"].clone();
+    let before = env.json(["show", "--json", "shm/0", "sem/0", "msgq/0"])["objects"].clone();
     stale(&env, &["--all"]);
-    let after = env.json(["show", "--json", "shm/0", "shm/1", "sem/0", "msgq/0"])["objects"].clone();
+    let after = env.json(["show", "--json", "shm/0", "sem/0", "msgq/0"])["objects"].clone();
     for (before, after) in before.as_array().unwrap().iter().zip(after.as_array().unwrap()) {
         for key in
             ["ctime", "atime", "dtime", "otime", "stime", "rtime", "lpid", "lspid", "lrpid", "nattch", "messages"]

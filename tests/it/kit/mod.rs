@@ -115,6 +115,17 @@ impl Env {
         Running::start(command)
     }
 
+    /// A process whose first thread has ended while another one lives, and uses `set ID`, `file PATH` or nothing.
+    pub fn start_headless(&self, uses: &str) -> Running {
+        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+        command.env_clear().env(sys::HEADLESS, uses).current_dir(self.directory.path());
+        let mut running = Running::start(command);
+        assert_eq!(running.line(), "ready");
+        let stat = format!("/proc/{}/stat", running.pid);
+        until("its first thread to have ended", || fs::read_to_string(&stat).unwrap().contains(") Z "));
+        running
+    }
+
     fn script(&self, script: &str) -> std::process::Command {
         let mut command = std::process::Command::new("sh");
         command

@@ -29,12 +29,44 @@ extern "C" fn at_start() {
         // SAFETY: nothing of this process is needed any more.
         unsafe { libc::_exit(0) };
     }
+    if let Ok(uses) = std::env::var(HEADLESS) {
+        end_first_thread(uses);
+    }
     let most = libc::rlimit { rlim_cur: 1 << 30, rlim_max: 1 << 30 };
     // The POSIX queues of all namespaces and of all tests that run count as those of one user, also
     // for a moment after a namespace is gone. Only root may raise the limit.
     // SAFETY: `most` outlives the call.
     unsafe { libc::setrlimit(libc::RLIMIT_MSGQUEUE, &raw const most) };
     enter_user_namespace();
+}
+
+/// Holds what a process of its own is to use when its first thread ends: `set ID`, to which it gives 1, `file PATH`,
+/// which it opens for reading and writing, or nothing.
+pub(super) const HEADLESS: &str = "IPCX_IT_HEADLESS";
+
+/// Ends the first thread, while another one goes on for as long as our standard input is open.
+fn end_first_thread(uses: String) -> ! {
+    std::thread::spawn(move || {
+        let mut open = None;
+        match uses.split_once(' ') {
+            Some(("set", id)) => {
+                let mut give = libc::sembuf { sem_num: 0, sem_op: 1, sem_flg: 0 };
+                // SAFETY: the operation outlives the call.
+                assert_eq!(unsafe { libc::semop(id.parse().unwrap(), &raw mut give, 1) }, 0);
+            }
+            Some((_, path)) => open = Some(fs::File::options().read(true).write(true).open(path).unwrap()),
+            None => {}
+        }
+        std::io::Write::write_all(&mut std::io::stdout(), b"ready\n").unwrap();
+        std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).unwrap();
+        drop(open);
+        // SAFETY: nothing of this process is needed any more.
+        unsafe { libc::_exit(0) };
+    });
+    loop {
+        // SAFETY: the thread that ends has nothing that others need.
+        unsafe { libc::syscall(libc::SYS_exit, 0) };
+    }
 }
 
 fn enter_user_namespace() {

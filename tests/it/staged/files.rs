@@ -39,6 +39,11 @@ pub(super) static ALL: &[Situation] = &[
         until("it to be open", || stage.env.path("done").exists());
         reference
     }),
+    situation("a FIFO of a process whose first thread has ended", IN_USE, Now, |stage| {
+        let reference = fifo(stage);
+        stage.headless("file f");
+        reference
+    }),
     situation("a FIFO without ends", SUSPECT, Now, fifo),
     situation("a FIFO whose reader was killed", SUSPECT, Now, |stage| {
         let reference = fifo(stage);
@@ -75,8 +80,14 @@ pub(super) static ALL: &[Situation] = &[
         drop(stage.running.borrow_mut().pop());
         reference
     }),
-    situation("a file of a socket for datagrams whose process was killed", ORPHAN, Patient, |stage| {
+    situation("a file of a socket for datagrams whose process was killed", ORPHAN, Now, |stage| {
         let reference = listening(stage, "dgram");
+        drop(stage.running.borrow_mut().pop());
+        reference
+    }),
+    // A program may be between two runs.
+    situation("a file of a socket whose process was killed just now", SUSPECT, Patient, |stage| {
+        let reference = listening(stage, "stream");
         drop(stage.running.borrow_mut().pop());
         reference
     }),

@@ -1,8 +1,8 @@
 //! Situations, each staged with real objects and processes, and what is to be thought of the object.
 //!
-//! Not one object in use may be graded an orphan, and every true orphan must be found. Where processes may not
-//! be looked into, as an ordinary user, a set or queue that looks like an orphan is `unknown`; those are counted
-//! as skipped.
+//! Not one object in use may be graded an orphan, and every orphan of which no living process can know must be
+//! found. Where processes may not be looked into, as an ordinary user, a System V object that looks like an orphan
+//! is `unknown`, and one that is known by the pid in its name is `suspect`; those are counted as skipped.
 
 mod files;
 mod named;
@@ -94,6 +94,21 @@ impl Stage {
         self.keep(Running::start(command))
     }
 
+    /// Starts a program of another user that lives for as long as the situation; only with users.
+    fn program_of_nobody(&self) -> Option<u32> {
+        if !self.env.has_users() {
+            return None;
+        }
+        let mut command = self.env.command(["signal", "trap", "USR1"]);
+        std::os::unix::process::CommandExt::uid(&mut command, crate::kit::NOBODY);
+        Some(self.keep(Running::start(command)))
+    }
+
+    /// Starts a process whose first thread ends while another one uses something.
+    fn headless(&self, uses: &str) -> u32 {
+        self.keep(self.env.start_headless(uses))
+    }
+
     /// Starts ipcx in a PID namespace of its own.
     fn apart(&self, args: &[&str]) -> u32 {
         self.program(&[&["unshare", "--pid", "--fork", "--kill-child", "ipcx"], args].concat())
@@ -139,18 +154,22 @@ impl Stage {
     }
 
     /// Gives the pid of a process that an object has recorded to another one, which started later by more than
-    /// the clocks can be apart. Only root may choose pids, and somebody else may be faster.
-    fn reuse(&self, pid: i64) -> bool {
+    /// the clocks can be apart, and goes to an IPC namespace of its own if it is to be `apart`. Only root may choose
+    /// pids, and somebody else may be faster.
+    fn reuse(&self, pid: i64, apart: bool) -> bool {
         let recorded = now();
         until("time to pass between two processes", || now() > recorded + 2);
         for _ in 0..2000 {
             if fs::write("/proc/sys/kernel/ns_last_pid", (pid - 1).to_string()).is_err() {
                 return false;
             }
-            let mut sleep = std::process::Command::new("sleep");
-            sleep.arg("1000");
+            let words: &[&str] = if apart { &["unshare", "--ipc", "sleep", "1000"] } else { &["sleep", "1000"] };
+            let mut sleep = std::process::Command::new(words[0]);
+            sleep.args(&words[1..]);
             let sleeping = Running::start(sleep);
             if i64::from(sleeping.pid) == pid {
+                let name = format!("/proc/{pid}/comm");
+                until("it to sleep", || fs::read_to_string(&name).unwrap() == "sleep\n");
                 self.keep(sleeping);
                 return true;
             }
@@ -212,8 +231,12 @@ impl Situation {
             return Ok(());
         }
         // Outside our user namespace run processes that may not be looked into from here.
-        let named = judged["family"] == "posix" || judged["family"] == "unix";
-        if word == "unknown" && !stage.env.has_users() && !named {
+        let hidden = match judged["family"].as_str().unwrap() {
+            "posix" => Some("suspect"),
+            "unix" => None,
+            _ => Some("unknown"),
+        };
+        if hidden == Some(word) && !stage.env.has_users() {
             skipped(&format!("{}: other processes are hidden", self.name));
             return Ok(());
         }

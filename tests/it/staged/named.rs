@@ -54,12 +54,26 @@ pub(super) static ALL: &[Situation] = &[
         mapped(stage, torch(stage, NO_PID)?)
     }),
     situation("a region of PyTorch whose maker is gone", ORPHAN, Now, |stage| torch(stage, NO_PID)),
-    situation("a region of PyTorch whose maker's pid was given to another process", ORPHAN, Now, |stage| {
+    // That it started later is what the clock says, which may have been set.
+    situation("a region of PyTorch whose maker's pid was given to a process of its user", SUSPECT, Now, |stage| {
         let gone = Running::start(std::process::Command::new("true"));
         let pid = i64::from(gone.pid);
         gone.status();
         let reference = torch(stage, pid);
-        stage.reuse(pid).then_some(reference).flatten()
+        stage.reuse(pid, false).then_some(reference).flatten()
+    }),
+    // By that number another PID namespace may know its maker.
+    situation("a region of PyTorch while its user has a process in another PID namespace", SUSPECT, Now, |stage| {
+        stage.apart(&["signal", "trap", "USR1"]);
+        torch(stage, NO_PID)
+    }),
+    situation("a region of PyTorch while a PID namespace has a /dev/shm of its own", ORPHAN, Now, |stage| {
+        let script = "mount -t tmpfs none /dev/shm; touch moved; read wait";
+        let words = ["unshare", "--pid", "--mount", "--fork", "--kill-child", "sh", "-euc", script];
+        stage.program(&words);
+        until("the directory to be mounted", || stage.env.path("moved").exists());
+        // unshare(1) itself stays where it was, but its PID namespace too.
+        torch(stage, NO_PID)
     }),
     situation("a region of PyTorch whose maker lives", SUSPECT, Now, |stage| {
         let pid = stage.program(&["sleep", "1000"]);

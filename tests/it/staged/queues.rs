@@ -79,10 +79,28 @@ pub(super) static ALL: &[Situation] = &[
         stage.sh("unshare --pid --fork sh -euc 'ipcx msgq create; ipcx msgq send 0 hello; ipcx msgq recv 0'");
         queue()
     }),
-    situation("a queue whose sender's pid was given to another process", ORPHAN, Now, |stage| {
+    situation("a queue whose sender's pid was given to a process of another IPC namespace", ORPHAN, Now, |stage| {
         used(stage)?;
         let sender = stage.fact("msgq/0", "lspid").as_i64().unwrap();
-        stage.reuse(sender).then(queue).flatten()
+        stage.reuse(sender, true).then(queue).flatten()
+    }),
+    situation("a queue whose sender's pid was given to a process of its user", SUSPECT, Now, |stage| {
+        used(stage)?;
+        let sender = stage.fact("msgq/0", "lspid").as_i64().unwrap();
+        stage.reuse(sender, false).then(queue).flatten()
+    }),
+    situation("a queue that another user made while root waits on it", UNKNOWN, Nobody, |stage| {
+        if !stage.env.has_users() {
+            return None;
+        }
+        let made = stage.env.ipcx_as_nobody(["msgq", "create", "--mode", "600"]).assert().success();
+        assert_eq!(made.get_output().stdout, b"0\n");
+        for args in [&["msgq", "send", "0", "hello"][..], &["msgq", "recv", "0"]] {
+            stage.env.ipcx_as_nobody(args).assert().success();
+        }
+        stage.start(&["msgq", "recv", "0"]);
+        stage.wait_blocked("do_msgrcv");
+        queue()
     }),
     situation("a queue while its owner runs programs in another IPC namespace", ORPHAN, Now, |stage| {
         stage.program(&["unshare", "--ipc", "sh", "-c", "touch moved; read wait"]);

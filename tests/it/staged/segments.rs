@@ -75,18 +75,67 @@ pub(super) static ALL: &[Situation] = &[
         stage.sh("unshare --pid --fork ipcx shm create --size 4K");
         Some("shm/0".to_owned())
     }),
-    situation("a segment whose creator's pid was given to another process", ORPHAN, Now, |stage| {
+    situation("a segment whose creator's pid was given to a process of another IPC namespace", ORPHAN, Now, |stage| {
         create(stage)?;
         let creator = stage.fact("shm/0", "cpid").as_i64().unwrap();
-        stage.reuse(creator).then(|| "shm/0".to_owned())
+        stage.reuse(creator, true).then(|| "shm/0".to_owned())
     }),
-    situation("a segment whose last user's pid was given to another process", ORPHAN, Now, |stage| {
+    // That it started later is what the clock says, which may have been set.
+    situation("a segment whose creator's pid was given to a process of its user", SUSPECT, Now, |stage| {
+        create(stage)?;
+        let creator = stage.fact("shm/0", "cpid").as_i64().unwrap();
+        stage.reuse(creator, false).then(|| "shm/0".to_owned())
+    }),
+    situation("a segment whose last user's pid was given to a process of its user", SUSPECT, Now, |stage| {
         create(stage)?;
         stage.sh("ipcx shm write 0 hello");
         let user = stage.fact("shm/0", "lpid").as_i64().unwrap();
-        stage.reuse(user).then(|| "shm/0".to_owned())
+        stage.reuse(user, false).then(|| "shm/0".to_owned())
     }),
-    situation("a segment of a user that another one judges", ORPHAN, Nobody, create),
+    situation("a segment while another user runs programs", ORPHAN, Now, |stage| {
+        stage.program_of_nobody()?;
+        create(stage)
+    }),
+    // What an earlier command has made and filled, the shell may come back to.
+    situation("a segment that a script has filled and that its shell knows", SUSPECT, Now, |stage| {
+        stage.script("ipcx shm create --size 4K; ipcx shm write 0 hello");
+        Some("shm/0".to_owned())
+    }),
+    situation("a segment whose creator is gone and has left a child", SUSPECT, Now, |stage| {
+        stage.leave_child("ipcx shm create --size 4K");
+        Some("shm/0".to_owned())
+    }),
+    situation("a segment that another user may know by its creator's group", SUSPECT, Now, |stage| {
+        if !stage.env.has_users() {
+            return None;
+        }
+        // The group of the creator counts as that of the owner does.
+        let mut create = stage.env.command(["shm", "create", "--size", "4K", "--mode", "660"]);
+        std::os::unix::process::CommandExt::gid(&mut create, crate::kit::NOBODY);
+        assert!(create.output().unwrap().status.success());
+        stage.out(&["shm", "set", "0", "--owner", "root:root"]);
+        let mut command = stage.env.command(["signal", "trap", "USR1"]);
+        std::os::unix::process::CommandExt::uid(&mut command, crate::kit::NOBODY);
+        std::os::unix::process::CommandExt::gid(&mut command, crate::kit::NOBODY);
+        stage.keep(Running::start(command));
+        Some("shm/0".to_owned())
+    }),
+    situation("a segment that root made for another user while root runs programs", SUSPECT, Now, |stage| {
+        if !stage.env.has_users() {
+            return None;
+        }
+        create(stage)?;
+        stage.out(&["shm", "set", "0", "--owner", "nobody"]);
+        stage.program(&["sleep", "1000"]);
+        Some("shm/0".to_owned())
+    }),
+    situation("a segment that a process knows whose first thread has ended", SUSPECT, Now, |stage| {
+        create(stage)?;
+        stage.headless("");
+        Some("shm/0".to_owned())
+    }),
+    // Who may know it, of the processes of its user, may not be seen.
+    situation("a segment of a user that another one judges", UNKNOWN, Nobody, create),
     situation("a segment that was made just now", SUSPECT, Patient, create),
     situation("a segment whose creator lives and has it not attached", SUSPECT, Now, |_| {
         Some(format!("shm/{}", segment(100)))

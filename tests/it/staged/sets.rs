@@ -98,18 +98,24 @@ pub(super) static ALL: &[Situation] = &[
         stage.sh("unshare --pid --fork ipcx sem create --value 1");
         set()
     }),
-    situation("a set whose operator's pid was given to another process", ORPHAN, Now, |stage| {
+    situation("a set whose operator's pid was given to a process of another IPC namespace", ORPHAN, Now, |stage| {
         stage.out(&["sem", "create", "--value", "1"]);
         let operator = stage.fact("sem/0", "semaphores")[0]["last_pid"].as_i64().unwrap();
-        // Another process of the owner would have to be there before; this one comes after.
-        stage.reuse(operator).then(set).flatten()
+        stage.reuse(operator, true).then(set).flatten()
+    }),
+    // That it started later is what the clock says, which may have been set.
+    situation("a set whose operator's pid was given to a process of its user", SUSPECT, Now, |stage| {
+        stage.out(&["sem", "create", "--value", "1"]);
+        let operator = stage.fact("sem/0", "semaphores")[0]["last_pid"].as_i64().unwrap();
+        stage.reuse(operator, false).then(set).flatten()
     }),
     situation("a set while its owner runs programs in another IPC namespace", ORPHAN, Now, |stage| {
         stage.program(&["unshare", "--ipc", "sh", "-c", "touch moved; read wait"]);
         until("the program to have moved", || stage.env.path("moved").exists());
         used(stage)
     }),
-    situation("a set while its owner runs a program that was started later", ORPHAN, Now, |stage| {
+    // It may have been told the number, and times tell nothing once the clock was set.
+    situation("a set while its owner runs a program that was started later", SUSPECT, Now, |stage| {
         used(stage)?;
         let last = now();
         until("time to pass", || now() > last + 2);
@@ -117,21 +123,11 @@ pub(super) static ALL: &[Situation] = &[
         set()
     }),
     situation("a private set while another user runs programs", ORPHAN, Now, |stage| {
-        if !stage.env.has_users() {
-            return None;
-        }
-        let mut command = stage.env.command(["signal", "trap", "USR1"]);
-        std::os::unix::process::CommandExt::uid(&mut command, crate::kit::NOBODY);
-        stage.keep(Running::start(command));
+        stage.program_of_nobody()?;
         used(stage)
     }),
     situation("a set for everybody while another user runs programs", SUSPECT, Now, |stage| {
-        if !stage.env.has_users() {
-            return None;
-        }
-        let mut command = stage.env.command(["signal", "trap", "USR1"]);
-        std::os::unix::process::CommandExt::uid(&mut command, crate::kit::NOBODY);
-        stage.keep(Running::start(command));
+        stage.program_of_nobody()?;
         stage.out(&["sem", "create", "--mode", "666", "--value", "1"]);
         set()
     }),
@@ -143,6 +139,11 @@ pub(super) static ALL: &[Situation] = &[
     }),
     situation("a set whose operator is gone and has left a child", SUSPECT, Now, |stage| {
         stage.leave_child("ipcx sem create --value 1; ipcx sem wait 0");
+        set()
+    }),
+    situation("a set whose operator has ended its first thread alone", IN_USE, Now, |stage| {
+        used(stage)?;
+        stage.headless("set 0");
         set()
     }),
     situation("a set whose operator is outside the judge's PID namespace", UNKNOWN, Apart, used),
