@@ -273,7 +273,8 @@ fn objects_of_other_namespaces_are_judged_where_they_are() {
         used.iter().all(|(inode, of)| verdict(&all, *inode, of) == "in use")
     });
     for (inode, of, expected) in [
-        (there.inode, "shm/0", "orphan"),
+        // The receiver may know it.
+        (there.inode, "shm/0", "suspect"),
         (there.inode, region, "suspect"),
         (there.inode, &torch, "orphan"),
         (there.inode, "sem//lock", "suspect"),
@@ -300,8 +301,9 @@ fn objects_of_other_namespaces_are_judged_where_they_are() {
     };
     assert_eq!(judged(&one), judged(&within(&all, there.inode)));
     let rows = env.out(["stale", "shm", "--idle", "0", "--namespace", &pid, "--raw", "--no-headings"]);
-    let cells: Vec<&str> = rows.lines().next().unwrap().split('\t').collect();
-    assert_eq!((cells[0], cells[2]), (&there.inode.to_string()[..], "shm/0"), "{rows}");
+    let cells: Vec<Vec<&str>> = rows.lines().map(|row| row.split('\t').collect()).collect();
+    assert!(cells.iter().all(|cells| cells[0] == there.inode.to_string()), "{rows}");
+    assert!(cells.iter().any(|cells| cells[2] == "shm/0"), "{rows}");
     // What is elsewhere is left alone, and without the option there is no column.
     let planned = env.json(["gc", "--json", "--idle", "0", "--in", "."])["objects"].clone();
     assert_eq!(planned, json!([]), "of ours all are in use");
