@@ -1,7 +1,7 @@
 //! Who owns the mutexes in shared memory.
 
 use crate::model::{Awaits, Blocked, End, Futex, Grade, Hold, How, Owner, Resource, Role};
-use crate::proc::blocked::robust;
+use crate::proc::blocked::robust::Robust;
 use crate::proc::mappings::Mapping;
 use crate::proc::processes::Clock;
 use crate::proc::task;
@@ -12,12 +12,14 @@ use std::sync::Arc;
 pub(super) fn robust(mappings: &[Mapping]) -> Vec<Hold> {
     let writers = mappings.iter().filter(|mapping| mapping.end.role == Role::MapWrite);
     let writers: BTreeMap<i32, &Arc<End>> = writers.map(|mapping| (mapping.end.pid, &mapping.end)).collect();
+    let robust = Robust::start();
     let mut holds = Vec::new();
     for (pid, end) in writers {
+        let Ok(mut process) = robust.process(pid) else { continue };
         let end = Arc::new(End { role: Role::Holder, ..End::clone(end) });
         for thread in task::threads(pid).unwrap_or_default() {
             // One that may not be looked at is among the gaps of what is blocked.
-            for word in robust::held(pid, thread).unwrap_or_default() {
+            for word in process.held(thread).unwrap_or_default() {
                 holds.push(hold(word, Arc::clone(&end)));
             }
         }

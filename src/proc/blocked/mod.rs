@@ -7,7 +7,6 @@ mod calls;
 mod files;
 mod futex;
 mod layout;
-mod mapping;
 mod memory;
 pub(super) mod open;
 mod owner;
@@ -16,12 +15,12 @@ mod since;
 pub(super) mod target;
 
 use super::processes::{Clock, INIT, counted, pids, share};
+use super::shared::Identities;
 use super::task::{self, Blocked as Call, Doing};
 use crate::model::{Awaits, Blocked, Gap, Reason, Resource, Task, Text, Timeout};
-use crate::sys::descriptor::Devices;
 use nix::errno::Errno;
 use nix::sys::uio::pread;
-use owner::Foreigners;
+use owner::{Foreigners, Mapped};
 use since::{Clocks, LastRan};
 use std::collections::HashMap;
 use target::{Target, Thread};
@@ -93,9 +92,11 @@ fn gap(subject: String, errno: Errno, note: Option<String>) -> Gap {
 
 /// What does not change from process to process.
 struct Walk {
-    devices: Devices,
+    identities: Identities,
     clock: Clock,
     foreigners: Foreigners,
+    /// Who has which memory mapped.
+    mapped: Mapped,
 }
 
 /// What one thread of ours has seen.
@@ -120,7 +121,12 @@ struct Look<'a> {
 
 impl Walk {
     fn start() -> Walk {
-        Walk { devices: Devices::learn(), clock: Clock::now(), foreigners: Foreigners::default() }
+        Walk {
+            identities: Identities::learn(),
+            clock: Clock::now(),
+            foreigners: Foreigners::default(),
+            mapped: Mapped::default(),
+        }
     }
 
     fn over(&self, pids: &[i32]) -> Part {

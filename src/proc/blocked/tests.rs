@@ -525,11 +525,13 @@ fn the_robust_mutexes_of_a_thread_are_those_that_it_holds() {
         ended
     });
     told.recv().unwrap();
-    let mut held = robust::held(me(), tid).unwrap();
+    let robust = robust::Robust::start();
+    let mut us = robust.process(me()).unwrap();
+    let mut held = us.held(tid).unwrap();
     held.sort_unstable();
     assert_eq!(held, [word(&shared, LOCK), word(&shared, 128 + LOCK)]);
     drop(let_go);
     thread.join().unwrap();
-    assert_eq!(robust::held(me(), gettid().as_raw()), Ok(Vec::new()));
-    assert_eq!(robust::held(me(), i32::MAX), Err(Errno::ESRCH));
+    assert_eq!(us.held(gettid().as_raw()), Ok(Vec::new()));
+    assert_eq!(us.held(i32::MAX), Err(Errno::ESRCH));
 }
