@@ -20,7 +20,7 @@ pub(super) fn robust(mappings: &[Mapping]) -> Vec<Hold> {
         for thread in task::threads(pid).unwrap_or_default() {
             // One that may not be looked at is among the gaps of what is blocked.
             for word in process.held(thread).unwrap_or_default() {
-                holds.push(hold(word, Arc::clone(&end)));
+                holds.push(hold(word, Grade::Exact, Arc::clone(&end)));
             }
         }
     }
@@ -33,12 +33,13 @@ pub(super) fn awaited(blocked: &[Blocked]) -> impl Iterator<Item = Hold> {
     blocked.iter().filter_map(move |blocked| {
         let Awaits::Futex { word: Some(word), what } = &blocked.awaits else { return None };
         let (Futex::Mutex { owner, .. } | Futex::Rwlock { writer: owner }) = what else { return None };
-        let Some(Owner { pid: Some(pid), .. }) = owner else { return None };
+        let Some(Owner { pid: Some(pid), checked, .. }) = owner else { return None };
+        let grade = if *checked { Grade::Exact } else { Grade::Strong };
         let (command, started) = clock.process(*pid)?;
-        Some(hold(*word, Arc::new(End { pid: *pid, started, command, fd: None, role: Role::Holder })))
+        Some(hold(*word, grade, Arc::new(End { pid: *pid, started, command, fd: None, role: Role::Holder })))
     })
 }
 
-fn hold(resource: Resource, end: Arc<End>) -> Hold {
-    Hold { resource, how: How::Owner, grade: Grade::Exact, end }
+fn hold(resource: Resource, grade: Grade, end: Arc<End>) -> Hold {
+    Hold { resource, how: How::Owner, grade, end }
 }

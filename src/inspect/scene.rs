@@ -11,7 +11,7 @@ use crate::proc::holders::{FileId, Holders, OpenFile, What};
 use crate::proc::locks;
 use crate::proc::mappings::Mapping;
 use crate::proc::population::Population;
-use crate::proc::processes::Clock;
+use crate::proc::processes::{Clock, unlisted_gap};
 use crate::proc::undo::{self, Undo};
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -148,7 +148,8 @@ impl<'a> Scene<'a> {
     fn locked(&self) -> &ByResource<Hold> {
         let look = || match locks::all() {
             Ok(mut all) => {
-                let (holds, gaps) = locks::holders(&mut all);
+                let (holds, mut gaps) = locks::holders(&mut all);
+                gaps.extend(unlisted_gap());
                 (index(holds.into_iter()), gaps)
             }
             Err(reason) => {
@@ -164,7 +165,13 @@ impl<'a> Scene<'a> {
     fn owned(&self) -> &ByResource<Hold> {
         self.owned.get_or_init(|| {
             let mut owned = owned::robust(&self.holders.mappings().list);
-            owned.extend(owned::awaited(self.blocked()).filter(|hold| !owned.contains(hold)).collect::<Vec<_>>());
+            for hold in owned::awaited(self.blocked()) {
+                let same = |known: &&mut Hold| (known.resource, known.end.pid) == (hold.resource, hold.end.pid);
+                match owned.iter_mut().find(same) {
+                    Some(known) => known.grade = known.grade.max(hold.grade),
+                    None => owned.push(hold),
+                }
+            }
             let of_objects = owned.iter().map(|hold| Hold { resource: hold.resource.object(), ..hold.clone() });
             index(of_objects.collect::<Vec<_>>().into_iter().chain(owned))
         })
@@ -173,10 +180,14 @@ impl<'a> Scene<'a> {
     /// What could not be seen, of what was looked at.
     pub fn gaps(&self) -> Vec<Gap> {
         let mut gaps = self.holders.gaps();
-        gaps.extend(self.blocking.get().iter().flat_map(|blocking| blocking.gaps.clone()));
-        gaps.extend(
-            [&self.undone, &self.locked].iter().filter_map(|seen| seen.get()).flat_map(|(_, gaps)| gaps.clone()),
-        );
+        let blocking = self.blocking.get().into_iter().flat_map(|blocking| &blocking.gaps);
+        let others = [&self.undone, &self.locked].into_iter().filter_map(OnceLock::get).flat_map(|(_, gaps)| gaps);
+        // What is true of all processes was met by each look at them.
+        for gap in blocking.chain(others) {
+            if !gaps.contains(gap) {
+                gaps.push(gap.clone());
+            }
+        }
         gaps
     }
 

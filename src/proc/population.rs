@@ -1,12 +1,9 @@
 //! Every process as all users may see it: whose it is, when it started, what it comes from.
 
 use super::namespace;
-use super::processes::{Clock, INIT, pids, share};
+use super::processes::{Clock, INIT, Unlisted, pids, share, unlisted};
 use crate::model::Text;
 use nix::errno::Errno;
-use nix::sys::signal::kill;
-use nix::sys::stat::stat;
-use nix::unistd::Pid;
 use std::fs;
 
 /// All processes of this PID namespace but ours, without the kernel's own and without init.
@@ -48,7 +45,10 @@ impl Population {
         let Ok(mut pids) = pids() else {
             return Population { living: Vec::new(), hidden: Some("/proc may not be read") };
         };
-        let hidden = hidden(&pids);
+        let hidden = unlisted().map(|unlisted| match unlisted {
+            Unlisted::Namespaces => "processes of other PID namespaces may use it",
+            Unlisted::Users => "/proc does not list the processes of others (hidepid)",
+        });
         pids.retain(|pid| *pid != own && *pid != INIT);
         let start = || (Vec::new(), false);
         let look = |(seen, unread): &mut (Vec<Living>, bool), pid| match read(pid, clock) {
@@ -63,22 +63,6 @@ impl Population {
         living.sort_by_key(|process| process.pid);
         Population { living, hidden: hidden.or(unread) }
     }
-}
-
-/// Why a list of pids may not be all that share our IPC objects.
-fn hidden(pids: &[i32]) -> Option<&'static str> {
-    if !is_first_pid_namespace() {
-        return Some("processes of other PID namespaces may use it");
-    }
-    // Under hidepid, proc(5), those of others are not listed.
-    let init = kill(Pid::from_raw(INIT), None) != Err(Errno::ESRCH);
-    (init && !pids.contains(&INIT)).then_some("/proc does not list the processes of others (hidepid)")
-}
-
-/// Whether this is the first PID namespace, which sees the processes of all others. Its inode is fixed,
-/// PROC_PID_INIT_INO in include/linux/proc_ns.h.
-fn is_first_pid_namespace() -> bool {
-    stat("/proc/self/ns/pid").is_ok_and(|stat| stat.st_ino == 0xefff_fffc)
 }
 
 /// The flag of the kernel's own processes, PF_KTHREAD in include/linux/sched.h.

@@ -1,9 +1,12 @@
 //! All processes: which there are, who they are, and work that several threads share.
 
-use crate::model::Text;
+use crate::model::{Gap, Reason, Text};
 use nix::dir::Dir;
+use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
-use nix::sys::stat::Mode;
+use nix::sys::signal::kill;
+use nix::sys::stat::{Mode, stat};
+use nix::unistd::Pid;
 use std::ffi::CStr;
 use std::os::fd::OwnedFd;
 use std::panic::resume_unwind;
@@ -22,7 +25,41 @@ pub(super) fn counted(number: usize) -> String {
 /// The pids that /proc shows, in ascending order, in which the kernel lists them.
 pub fn pids() -> nix::Result<Vec<i32>> {
     let entries = Dir::open("/proc", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
-    Ok(entries.into_iter().flatten().filter_map(|entry| number(entry.file_name())).collect())
+    entries.into_iter().filter_map(|entry| entry.map(|entry| number(entry.file_name())).transpose()).collect()
+}
+
+/// Processes that /proc does not list, but which may use the same objects.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unlisted {
+    /// Those of other PID namespaces: only the first one sees all.
+    Namespaces,
+    /// Those of other users, where /proc is mounted with hidepid, proc(5).
+    Users,
+}
+
+/// Which processes /proc does not list; `None` if it lists all.
+pub fn unlisted() -> Option<Unlisted> {
+    /// The inode of the first PID namespace is fixed, PROC_PID_INIT_INO in include/linux/proc_ns.h.
+    const FIRST: u64 = 0xefff_fffc;
+    if !stat("/proc/self/ns/pid").is_ok_and(|stat| stat.st_ino == FIRST) {
+        return Some(Unlisted::Namespaces);
+    }
+    let init = kill(Pid::from_raw(INIT), None) != Err(Errno::ESRCH);
+    (init && stat(format!("/proc/{INIT}").as_str()).is_err()).then_some(Unlisted::Users)
+}
+
+/// The same as what could not be seen by a look at all processes.
+pub fn unlisted_gap() -> Option<Gap> {
+    let (of, errno) = match unlisted()? {
+        Unlisted::Namespaces => ("PID namespaces", Errno::ESRCH),
+        Unlisted::Users => ("users", Errno::EACCES),
+    };
+    Some(Gap {
+        subject: format!("processes of other {of}"),
+        field: None,
+        reason: Reason { call: "readdir", errno: errno as i32 },
+        note: Some("/proc does not list them here".to_owned()),
+    })
 }
 
 /// The number that is a file name in /proc.

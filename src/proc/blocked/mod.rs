@@ -14,7 +14,7 @@ pub mod robust;
 mod since;
 pub(super) mod target;
 
-use super::processes::{Clock, INIT, counted, pids, share};
+use super::processes::{Clock, INIT, counted, pids, share, unlisted_gap};
 use super::shared::Identities;
 use super::task::{self, Blocked as Call, Doing};
 use crate::model::{Awaits, Blocked, Gap, Reason, Resource, Task, Text, Timeout};
@@ -83,7 +83,7 @@ pub fn all() -> Blocking {
     let hidden = part.failed.iter().filter(hidden).count();
     let note = || Some("they belong to others; what they wait for is not known".to_owned());
     let gaps = (hidden > 0).then(|| gap(format!("calls of {}", counted(hidden)), Errno::EACCES, note()));
-    Blocking::new(part.found, gaps.into_iter().collect())
+    Blocking::new(part.found, gaps.into_iter().chain(unlisted_gap()).collect())
 }
 
 fn gap(subject: String, errno: Errno, note: Option<String>) -> Gap {

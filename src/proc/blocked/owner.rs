@@ -83,7 +83,7 @@ impl Foreigner {
     }
 
     fn owner(&self) -> Owner {
-        Owner { tid: self.tid, pid: Some(self.process) }
+        Owner { tid: self.tid, pid: Some(self.process), checked: false }
     }
 }
 
@@ -142,11 +142,15 @@ impl Look<'_> {
         let foreign = self.foreign();
         let Some(Resource::Word { memory, .. }) = word else {
             let pid = self.has_thread(own).then_some(self.target.pid);
-            return Some(Owner { tid: if foreign.is_none() { own } else { self.translate(own)? }, pid });
+            return Some(Owner {
+                tid: if foreign.is_none() { own } else { self.translate(own)? },
+                pid,
+                checked: false,
+            });
         };
         let ours = match (foreign, Numbers::of(own)) {
             // It would be a number of our namespace.
-            (_, Ok(Numbers { process, own: None })) => Some(Owner { tid: own, pid: Some(process) }),
+            (_, Ok(Numbers { process, own: None })) => Some(Owner { tid: own, pid: Some(process), checked: false }),
             // It calls itself by another number.
             (_, Ok(_)) | (Some(_), Err(_)) => None,
             // Only the kernel's word that there is none is taken for it: /proc may hide what is there.
@@ -174,7 +178,7 @@ impl Look<'_> {
         let mut holders = far.map(|owner| (owner, maps(owner))).filter(|(_, maps)| *maps != Some(false));
         match (holders.next(), holders.next()) {
             (Some((owner, Some(true))), None) => Some(owner),
-            (None, _) if foreign.is_none() => Some(Owner { tid: own, pid: None }),
+            (None, _) if foreign.is_none() => Some(Owner { tid: own, pid: None, checked: false }),
             _ => None,
         }
     }
