@@ -4,6 +4,7 @@ use super::mappings::{Mapping, Scan};
 use super::maps::Reader;
 use super::namespace;
 use super::processes::{INIT, directory};
+use super::task;
 use crate::model::{End, Memory, Role, Text};
 use crate::sys::procmap::{Vma, same_memory};
 use nix::errno::Errno;
@@ -148,10 +149,9 @@ impl<'a> Part<'a> {
     }
 }
 
-/// The parent in a stat file, the second word behind the name: `7 (a) b) S 1 …`.
+/// The parent in a stat file.
 fn parent(stat: &[u8]) -> Option<i32> {
-    let words = &stat[memchr::memrchr(b')', stat)?..];
-    std::str::from_utf8(words.split(|byte| *byte == b' ').nth(2)?).ok()?.parse().ok()
+    task::words(stat)?.nth(1)?.parse().ok()
 }
 
 /// A short file of a process.

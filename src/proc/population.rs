@@ -1,7 +1,7 @@
 //! Every process as all users may see it: whose it is, when it started, what it comes from.
 
-use super::namespace;
 use super::processes::{Clock, INIT, Unlisted, pids, share, unlisted};
+use super::{namespace, task};
 use crate::model::Text;
 use nix::errno::Errno;
 use std::fs;
@@ -91,8 +91,7 @@ fn read(pid: i32, clock: Clock) -> nix::Result<Option<Living>> {
 
 fn parse(pid: i32, stat: &[u8], status: &[u8], clock: Clock) -> Option<Living> {
     let (command, started) = clock.read(stat)?;
-    let behind = stat.get(memchr::memrchr(b')', stat)? + 1..)?;
-    let words: Vec<&str> = std::str::from_utf8(behind).ok()?.split_ascii_whitespace().collect();
+    let words: Vec<&str> = task::words(stat)?.collect();
     let number = |at: usize| words.get(at)?.parse::<i32>().ok();
     let flags: u64 = words.get(6)?.parse().ok()?;
     if matches!(words.first(), Some(&("Z" | "X"))) || flags & KERNEL_THREAD != 0 {

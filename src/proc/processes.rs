@@ -1,5 +1,6 @@
 //! All processes: which there are, who they are, and work that several threads share.
 
+use super::task;
 use crate::model::{Gap, Reason, Text};
 use nix::dir::Dir;
 use nix::errno::Errno;
@@ -125,8 +126,7 @@ impl Clock {
     pub fn read(self, stat: &[u8]) -> Option<(Text, i64)> {
         let (open, close) = (memchr::memchr(b'(', stat)?, memchr::memrchr(b')', stat)?);
         let name = stat.get(open + 1..close)?;
-        let started: u64 =
-            stat[close..].split(|byte| *byte == b' ').nth(20)?.utf8_chunks().next()?.valid().parse().ok()?;
+        let started: u64 = task::words(stat)?.nth(19)?.parse().ok()?;
         Some((Text::from(name), i64::try_from(self.boot + started / self.per_second).ok()?))
     }
 

@@ -90,6 +90,12 @@ pub fn state(stat: &[u8]) -> Option<u8> {
     stat.get(end + 2).copied().filter(u8::is_ascii_alphabetic)
 }
 
+/// The words of /proc/PID/stat behind the name, proc_pid_stat(5); the first one is the state.
+pub(super) fn words(stat: &[u8]) -> Option<impl Iterator<Item = &str>> {
+    let behind = stat.get(memchr::memrchr(b')', stat)? + 1..)?;
+    Some(std::str::from_utf8(behind).ok()?.split_ascii_whitespace())
+}
+
 /// The same of the process that has a pid now.
 pub fn state_of(pid: i32) -> Option<u8> {
     state(&fs::read(format!("/proc/{pid}/stat")).ok()?)

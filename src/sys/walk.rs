@@ -38,8 +38,11 @@ impl Walk {
         for entry in entries.iter() {
             match entry {
                 Ok(entry) => names.push(entry.file_name().to_owned()),
-                // The rest of it was not read.
-                Err(errno) => self.unread.push((path.to_owned(), errno)),
+                Err(errno) => {
+                    // The rest of it cannot be read, and to go on would fail again and again.
+                    self.unread.push((path.to_owned(), errno));
+                    break;
+                }
             }
         }
         for name in names.iter().map(|name| name.as_c_str()).filter(|name| !matches!(name.to_bytes(), b"." | b"..")) {

@@ -253,11 +253,9 @@ const OF_KERNEL: u32 = 0x0020_0000 | 0x10 | 0x4000;
 impl Stat {
     fn parse(stat: &[u8]) -> Option<Stat> {
         let state = task::state(stat)?;
-        // The fields from the third on, which follows the name.
-        let mut fields = stat[memchr::memrchr(b')', stat)? + 2..].split(|byte| *byte == b' ');
-        let mut skip = |count| std::str::from_utf8(fields.nth(count)?).ok();
-        let flags: u32 = skip(6)?.parse().ok()?;
-        let processor = skip(29)?.parse().ok()?;
+        let mut words = task::words(stat)?;
+        let flags: u32 = words.nth(6)?.parse().ok()?;
+        let processor = words.nth(29)?.parse().ok()?;
         Some(Stat { state, is_of_kernel: flags & OF_KERNEL != 0, processor })
     }
 }

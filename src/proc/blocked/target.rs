@@ -53,7 +53,7 @@ impl Target {
         }
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let Ok(entries) = Dir::openat(&self.directory, "task", flags, Mode::empty()) else { return Vec::new() };
-        let tids = entries.into_iter().flatten().filter_map(|entry| number(entry.file_name()));
+        let tids = entries.into_iter().map_while(Result::ok).filter_map(|entry| number(entry.file_name()));
         tids.map(|tid| Thread { tid, prefix: format!("task/{tid}/") }).collect()
     }
 
