@@ -136,7 +136,6 @@ fn a_directory_that_cannot_be_read_to_its_end_is_no_empty_one() {
     let shown = run(&["fifo", "show", "./f", "--json"]);
     assert_eq!(shown["objects"][0]["opening"], Value::Null, "{shown:#}");
     let judged = run(&["stale", "fifo", "--json", "--in", "."]);
-    let unread =
-        |gap: &Value| gap["reason"].to_string().contains("EIO") || gap.to_string().contains("could not be searched");
+    let unread = |gap: &Value| gap.to_string().contains("could not be searched");
     assert!(judged["gaps"].as_array().unwrap().iter().any(unread), "{judged:#}");
 }
