@@ -103,6 +103,8 @@ pub enum Command {
     Explain(cmd::explain::ExplainArgs),
     /// Tell what happens to objects: created, removed, attached, filled
     Watch(cmd::watch::WatchArgs),
+    /// Run a command with objects of its own, which go with it
+    With(cmd::with::WithArgs),
     /// Print the key of a file
     Ftok(cmd::ftok::FtokArgs),
     /// Print the script that completes ipcx in a shell
@@ -174,6 +176,7 @@ pub fn dispatch(command: &Command, ctx: &mut Context) -> Outcome {
         Command::Limits(args) => cmd::limits::run(args, ctx),
         Command::Explain(args) => cmd::explain::run(args, ctx),
         Command::Watch(args) => cmd::watch::run(args, ctx),
+        Command::With(args) => cmd::with::run(args, ctx),
         Command::Ftok(args) => cmd::ftok::run(args, ctx),
         Command::Completions(args) => cmd::completions::run(args, ctx),
         Command::Man(args) => cmd::man::run(args, ctx),

@@ -62,7 +62,7 @@ fn pipe_pages() -> String {
 static TABLE: &[Hint] = &[
     on("msgget", Errno::ENOSPC, || {
         format!(
-            "kernel.msgmni = {} bounds the queues of this IPC namespace; see `ipcx limits msgq`, remove some or raise it with sysctl",
+            "kernel.msgmni = {} bounds the queues of this IPC namespace; `ipcx explain ENOSPC msgget` tells more, `ipcx stale msgq` what nobody uses",
             now("kernel.msgmni")
         )
     }),
@@ -94,7 +94,7 @@ static TABLE: &[Hint] = &[
     on("shmget", Errno::EINVAL, || format!("kernel.shmmax = {} bounds the bytes of one segment", now("kernel.shmmax"))),
     on("shmget", Errno::ENOSPC, || {
         format!(
-            "kernel.shmmni = {} bounds the segments and kernel.shmall = {} the pages of this IPC namespace; see `ipcx limits shm`",
+            "kernel.shmmni = {} bounds the segments and kernel.shmall = {} the pages of this IPC namespace; `ipcx explain ENOSPC shmget` tells which of them it is, `ipcx stale shm` what nobody uses",
             now("kernel.shmmni"),
             now("kernel.shmall")
         )
@@ -128,7 +128,7 @@ static TABLE: &[Hint] = &[
     on("pwrite", Errno::EFBIG, file_size),
     on("ftruncate", Errno::EFBIG, file_size),
     on("shm_open", Errno::ENOSPC, || {
-        "/dev/shm is full; see `ipcx limits shm` and `ipcx ls shm --sort size`".to_owned()
+        "/dev/shm is full; see `ipcx explain ENOSPC shm_open` and `ipcx ls shm --sort size`".to_owned()
     }),
     on("pwrite", Errno::ENOSPC, || "the file system behind it is full; see `ipcx limits shm`".to_owned()),
     on("semget", Errno::EINVAL, || {
@@ -136,7 +136,7 @@ static TABLE: &[Hint] = &[
     }),
     on("semget", Errno::ENOSPC, || {
         format!(
-            "SEMMNI = {} bounds the sets and SEMMNS = {} the semaphores of this IPC namespace (4th and 2nd number of kernel.sem); see `ipcx limits sem`",
+            "SEMMNI = {} bounds the sets and SEMMNS = {} the semaphores of this IPC namespace (4th and 2nd number of kernel.sem); `ipcx explain ENOSPC semget` tells which of them it is, `ipcx stale sem` what nobody uses",
             sem(3),
             sem(1)
         )
@@ -148,7 +148,7 @@ static TABLE: &[Hint] = &[
     on("mq_open", Errno::EMFILE, || {
         let soft = getrlimit(Resource::RLIMIT_MSGQUEUE).map_or(0, |(soft, _)| soft);
         format!(
-            "RLIMIT_MSGQUEUE = {soft} bounds maxmsg*(msgsize+96) over all queues of a user (ulimit -q); see `ipcx limits msgq`"
+            "RLIMIT_MSGQUEUE = {soft} bounds maxmsg*(msgsize+96) over all queues of a user (ulimit -q); see `ipcx explain EMFILE mq_open`"
         )
     }),
     on("mq_open", Errno::ENOSPC, || {

@@ -1,4 +1,4 @@
-//! What a thousand processes have open and mapped.
+//! What a thousand processes have open and mapped, and why they are blocked.
 
 use crate::measure::Job;
 use crate::report::{Report, Row, Unit};
@@ -9,12 +9,31 @@ use std::process::{Child, Stdio};
 
 /// Processes, mappings and descriptors of each.
 const CROWD: &str = "crowd 1000 250 50";
+/// Processes that all wait for one semaphore.
+const BLOCKED: u32 = 1000;
 /// The processes that have the segment of the crowd attached. That some may not be looked into is no failure.
 const GREP: &str = "grep -l SYSV00005eed /proc/[0-9]*/maps 2> /dev/null; true";
 /// A listing of the peers takes seconds.
 const MOST_PAIRS: usize = 5;
 
 pub fn run(tools: &Tools, report: &mut Report) -> Result<()> {
+    crowd(tools, report)?;
+    blocked(tools, report)
+}
+
+fn blocked(tools: &Tools, report: &mut Report) -> Result<()> {
+    const NAME: &str = "why/1000";
+    if let Some(reason) = tools.missing("blocked") {
+        return report.skip(NAME, &reason);
+    }
+    if !report.wants(NAME) {
+        return Ok(());
+    }
+    let _blocked = Crowd::gather(&format!("blocked {BLOCKED}"))?;
+    report.each(NAME, (BLOCKED, "process"), 0.1, || Job::new("ipcx why sem/0 --json").run())
+}
+
+fn crowd(tools: &Tools, report: &mut Report) -> Result<()> {
     let (one, every) = ("ipcx show shm/0x5eed --json", "ipcx ps --json");
     let rows = [
         ("ls/all", "ipcx ls -a", "lsof", 0.2),
@@ -35,7 +54,7 @@ pub fn run(tools: &Tools, report: &mut Report) -> Result<()> {
         }
         return Ok(());
     }
-    let _crowd = Crowd::gather()?;
+    let _crowd = Crowd::gather(CROWD)?;
     for (name, ours, peer, wanted) in rows {
         if let Some(reason) = tools.missing(peer) {
             report.skip(name, &format!("{peer}: {reason}"))?;
@@ -58,12 +77,13 @@ pub fn run(tools: &Tools, report: &mut Report) -> Result<()> {
 struct Crowd(Child);
 
 impl Crowd {
-    fn gather() -> Result<Crowd> {
-        let mut command = tools::command(CROWD);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("cannot run crowd")?;
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().context("crowd has no output")?).read_line(&mut line)?;
-        anyhow::ensure!(line == "ready\n", "crowd: {line}");
+    fn gather(line: &str) -> Result<Crowd> {
+        let mut command = tools::command(line);
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut child = child.with_context(|| format!("cannot run {line}"))?;
+        let mut said = String::new();
+        BufReader::new(child.stdout.take().context("it has no output")?).read_line(&mut said)?;
+        anyhow::ensure!(said == "ready\n", "{line}: {said}");
         Ok(Crowd(child))
     }
 }

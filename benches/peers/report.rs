@@ -92,6 +92,22 @@ impl Report {
         line(name, "peak memory", &megabytes(pairs.peak()), "", "", &format!("<= {}", megabytes(limit)), verdict)
     }
 
+    /// Measures what each of so many takes of a program's time, which has no peer; in milliseconds.
+    pub fn each(
+        &mut self,
+        name: &str,
+        (count, what): (u32, &str),
+        wanted: f64,
+        ours: impl FnMut() -> Result<Sample>,
+    ) -> Result<()> {
+        if !self.wants(name) {
+            return Ok(());
+        }
+        let each = Pairs::take(self.pairs, ours, || Ok(Sample::default()))?.ours() * 1e3 / f64::from(count);
+        let verdict = self.verdict(Some(each <= wanted));
+        line(name, &format!("for each {what}"), &format!("{each:.3} ms"), "", "", &format!("<= {wanted} ms"), verdict)
+    }
+
     fn verdict(&mut self, met: Option<bool>) -> &'static str {
         match met {
             None => "",

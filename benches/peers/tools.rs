@@ -10,7 +10,7 @@ pub struct Tools {
     without_baselines: Option<String>,
 }
 
-const BASELINES: [&str; 7] = ["crowd", "dgramloop", "mkmany", "msgloop", "msgone", "nothing", "sigloop"];
+const BASELINES: [&str; 8] = ["blocked", "crowd", "dgramloop", "mkmany", "msgloop", "msgone", "nothing", "sigloop"];
 
 impl Tools {
     /// Compiles the baselines and installs ipcx beside them, on the file system of the build: a

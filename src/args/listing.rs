@@ -66,7 +66,8 @@ impl NamespaceArgs {
 /// The kernel numbers namespaces from here on (PROC_DYNAMIC_FIRST), far above the largest pid.
 const FIRST_INODE: u64 = 0xf000_0000;
 
-fn namespace(text: &str) -> Result<Which, String> {
+/// An IPC namespace: that of a process, or the one of a number.
+pub fn namespace(text: &str) -> Result<Which, String> {
     let bracketed = text.strip_prefix("ipc:[").and_then(|rest| rest.strip_suffix(']'));
     let number = bracketed.unwrap_or(text).parse::<u64>().ok().filter(|number| *number > 0);
     match (number, number.and_then(|number| i32::try_from(number).ok())) {

@@ -5,6 +5,7 @@ pub mod address;
 pub mod listing;
 mod live;
 pub mod reference;
+pub mod scoped;
 pub mod signal;
 pub mod units;
 pub mod wait;

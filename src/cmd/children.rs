@@ -21,16 +21,17 @@ const GRACE: Duration = Duration::from_secs(2);
 pub type Asked = (i32, bool);
 
 /// Waits for the end of a command and takes it. A signal that asks us to stop is handed on, and the end is
-/// still waited for. `None` if the time was over before: then it was ended.
-pub fn attend(child: &mut Child, waiter: &Waiter) -> nix::Result<Option<ExitStatus>> {
+/// still waited for. `None` if the time was over before: then it was ended. Beside it the last such signal.
+pub fn attend(child: &mut Child, waiter: &Waiter) -> nix::Result<(Option<ExitStatus>, Option<Asked>)> {
+    let mut asked = None;
     loop {
         match wait_any([&*child].into_iter(), [].into_iter(), waiter) {
-            Ok(()) => return child.reap().map(|end| Some(end.status)),
+            Ok(()) => return child.reap().map(|end| (Some(end.status), asked)),
             Err(Stop::TimedOut) => {
-                end(&[child])?;
-                return child.reap().map(|_| None);
+                asked = end(&[child])?.or(asked);
+                return child.reap().map(|_| (None, asked));
             }
-            Err(Stop::Signal(_)) => drop(hand_on(&[child], waiter)),
+            Err(Stop::Signal(_)) => asked = hand_on(&[child], waiter).or(asked),
             Err(Stop::Errno(errno)) => return Err(errno),
         }
     }

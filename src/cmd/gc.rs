@@ -28,6 +28,10 @@ changed, or is no orphan any more is left alone, which is no failure. There is n
 that removes only an unused object, so a use that begins in the microseconds between
 that look and the removal is not seen.
 
+Only this IPC namespace is cleaned. To clean another one, such as that of a container
+(`ipcx stale --all-namespaces`), run it there: nsenter --target PID --ipc ipcx gc; POSIX
+shared memory and semaphores take --mount, too.
+
 The status is 0 if all that could be removed was, or that of the first failure. Without
 --yes nothing is removed.")]
 pub struct GcArgs {
@@ -70,7 +74,7 @@ static FIELDS: &[Field<Row>] = &[
 const FRESH: Duration = Duration::from_millis(100);
 
 pub fn run(args: &GcArgs, ctx: &mut Context) -> Outcome {
-    let (judged, gaps) = args.choice.judge()?;
+    let (judged, gaps) = args.choice.judge(None)?;
     let mut orphans = judged.into_iter().filter(|one| one.verdict.condemned().is_some()).peekable();
     let mut status = Status::Done;
     let mut rows = Vec::new();
@@ -91,7 +95,7 @@ pub fn run(args: &GcArgs, ctx: &mut Context) -> Outcome {
             rows.push(row);
         }
     }
-    args.look.show(FIELDS, &rows, |row| row.judged.verdict.because(), &gaps, ctx)?;
+    args.look.show(&FIELDS.iter().collect::<Vec<_>>(), &rows, |row| row.judged.verdict.because(), &gaps, ctx)?;
     conclude(&rows, args.yes, ctx);
     if !args.look.json {
         say(&gaps, ctx);

@@ -26,6 +26,7 @@ pub mod stale;
 mod verbs;
 pub mod watch;
 pub mod why;
+pub mod with;
 
 use crate::error::Error;
 use crate::exit::Status;

@@ -2,13 +2,15 @@
 
 use super::ls::say;
 use super::{Context, Outcome, usage};
-use crate::args::listing;
+use crate::args::listing::{self, namespace};
 use crate::error::Doing as _;
 use crate::exit::Status;
 use crate::inspect::usage::{self as used, Choice, Link, Usage};
 use crate::inspect::{Facts, Scene};
 use crate::inventory::Holders;
-use crate::model::{Align, Field, Needs, Seen, Value};
+use crate::inventory::members::Members;
+use crate::inventory::namespaces::{Which, Within};
+use crate::model::{Align, Field, Gap, Needs, Seen, Value};
 use crate::render::graph::{Arrow, Graph, Node};
 use crate::render::{self, Document, Layout};
 use clap::Args;
@@ -22,9 +24,16 @@ Examples:
   ipcx ps --graph               objects with who holds them (-->) and who waits for them (<--)
   ipcx ps -a --dot | dot -Tsvg >ipc.svg
   ipcx ps --json | jq '.objects[] | select(.waits != [])'
+  ipcx ps --all-namespaces      with the IPC namespace and the container of each
+  ipcx ps --namespace 4711      those that share the namespace of that one
 
 Without PIDs it shows what nearly every process has only with --all: pipes, sockets, memory
-files and event counters, and waits for children.")]
+files and event counters, and waits for children.
+
+It shows the processes of all IPC namespaces. An object of another one is called so, as in
+`sem/0 of IPC namespace 4026532222`: its reference means another object here, or none, and
+the last to operate on it is not known here (nsenter --target PID --ipc ipcx ps). CONTAINER is
+empty in the namespace of ipcx itself.")]
 pub struct PsArgs {
     /// Processes whose objects to list, a row for each object
     #[arg(value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
@@ -33,6 +42,14 @@ pub struct PsArgs {
     /// Also pipes, sockets, memory files and event counters, and waits for children
     #[arg(short, long)]
     all: bool,
+
+    /// Say of each process in which IPC namespace and container it is
+    #[arg(long, conflicts_with_all = ["namespace", "graph", "dot"])]
+    all_namespaces: bool,
+
+    /// Only processes in the IPC namespace of this one, or the one of this number: 4026532222, ipc:[4026532222]
+    #[arg(long, value_name = "PID", value_parser = namespace)]
+    namespace: Option<Which>,
 
     /// Draw who holds what and who waits for it, as text
     #[arg(long, group = "format")]
@@ -71,8 +88,20 @@ const fn number<T>(key: &'static str, help: &'static str, get: fn(&T, &'static s
     Field { align: Align::Right, ..column(key, help, get) }
 }
 
+/// Where a process is.
+const fn of_namespace<T>() -> Field<Within<T>> {
+    number("namespace", "IPC namespace of the process", |row, _| row.namespace.clone().map(Value::Count))
+}
+
+const fn of_container<T>() -> Field<Within<T>> {
+    let get: fn(&Within<T>, &'static str) -> Seen<Value> = |row, _| row.container.clone().map(Value::Text);
+    column("container", "container or leading process of another namespace", get)
+}
+
 /// A row for each process. Lists of objects are short in a table and whole for a machine.
-static PROCESSES: &[Field<Usage>] = &[
+static PROCESSES: &[Field<Within<Usage>>] = &[
+    of_namespace(),
+    of_container(),
     number("pid", "process", |usage, _| Seen::Is(Value::Pid(usage.pid))),
     Field {
         default: false,
@@ -85,7 +114,7 @@ static PROCESSES: &[Field<Usage>] = &[
     column("command", "command line", |usage, _| Seen::Is(Value::Text(usage.command.clone()))),
 ];
 
-static SHORT: &[Field<Usage>] = &[
+static SHORT: &[Field<Within<Usage>>] = &[
     column("holds", "", |usage, _| few(usage.holds().map(|link| link.name.clone()))),
     column("waits", "", |usage, _| {
         few(usage.waits().map(|link| format!("{}: {}", link.call.unwrap_or_default(), link.name)))
@@ -93,7 +122,9 @@ static SHORT: &[Field<Usage>] = &[
 ];
 
 /// A row for each object of a process.
-static OBJECTS: &[Field<Link>] = &[
+static OBJECTS: &[Field<Within<Link>>] = &[
+    of_namespace(),
+    of_container(),
     number("pid", "process", |link, _| Seen::Is(Value::Pid(link.pid))),
     Field { default: false, ..number("tid", "thread that waits", |link, _| link.tid.map(Value::Pid).into()) },
     column("command", "short name of the process", |link, _| Seen::Is(Value::Text(link.command.clone()))),
@@ -128,14 +159,16 @@ fn few(names: impl Iterator<Item = String>) -> Seen<Value> {
     let more = all.len().saturating_sub(MOST);
     all.truncate(MOST);
     let more = if more == 0 { String::new() } else { format!(" +{more}") };
-    Seen::Is(Value::Phrase(format!("{}{more}", all.join(", "))))
+    // A list gives way where the terminal is narrow.
+    Seen::Is(Value::List(vec![Value::Phrase(format!("{}{more}", all.join(", ")))]))
 }
 
 pub fn run(args: &PsArgs, ctx: &mut Context) -> Outcome {
     let objects = !args.pids.is_empty();
     if args.output.as_deref().is_some_and(|text| text.trim_start_matches('+').eq_ignore_ascii_case("help")) {
-        return if objects { help(OBJECTS, ctx) } else { help(PROCESSES, ctx) };
+        return if objects { help(&args.fields(OBJECTS), ctx) } else { help(&args.fields(PROCESSES), ctx) };
     }
+    let members = args.which().map(Members::of).transpose().doing("cannot look into other namespaces:")?;
     let mut status = Status::Done;
     let mut pids = Vec::new();
     for pid in &args.pids {
@@ -147,14 +180,18 @@ pub fn run(args: &PsArgs, ctx: &mut Context) -> Outcome {
             }
         }
     }
-    let holders = Holders::new(Needs::SCAN);
+    let holders = Holders::new(Needs::USERS);
     let scene = Scene::new(&holders);
     let facts = Facts::new(&scene);
-    let links = if objects && pids.is_empty() {
+    let mut links = if objects && pids.is_empty() {
         Vec::new()
     } else {
         used::links(&facts, Choice { pids: &pids, all: args.all })
     };
+    if let Some(members) = &members {
+        links.retain(|link| members.has(link.pid));
+    }
+    let gaps = || members.iter().flat_map(|members| members.gaps.clone()).chain(scene.gaps()).collect::<Vec<_>>();
     if args.graph || args.dot {
         let graph = graph(&links);
         let mut text = Vec::new();
@@ -165,15 +202,37 @@ pub fn run(args: &PsArgs, ctx: &mut Context) -> Outcome {
         }
         ctx.ui.out.payload(&text).map_err(|(_, failed)| failed)?;
     } else if objects {
-        let mut links = links;
         links.sort_by_key(|link| (link.pid, link.resource, link.waits()));
-        list(args, OBJECTS, &[], &links, &scene, ctx)?;
+        list(args, OBJECTS, &[], &placed(members.as_ref(), links, |link| link.pid), gaps(), ctx)?;
     } else {
-        list(args, PROCESSES, SHORT, &used::by_process(&facts, links), &scene, ctx)?;
+        let processes = used::by_process(links);
+        list(args, PROCESSES, SHORT, &placed(members.as_ref(), processes, |usage| usage.pid), gaps(), ctx)?;
     }
     ctx.ui.out.flush_buffer()?;
-    say(&scene.gaps(), ctx);
+    say(&gaps(), ctx);
     Ok(status)
+}
+
+impl PsArgs {
+    /// `None` if nobody asked where processes are.
+    fn which(&self) -> Option<Which> {
+        if self.all_namespaces { Some(Which::All) } else { self.namespace }
+    }
+
+    /// The columns there are.
+    fn fields<T>(&self, all: &'static [Field<T>]) -> Vec<&'static Field<T>> {
+        let tells_where = |field: &&Field<T>| matches!(field.key, "namespace" | "container");
+        all.iter().filter(|field| self.which().is_some() || !tells_where(field)).collect()
+    }
+}
+
+/// Rows with the namespace of the process, if that is wanted.
+fn placed<T>(members: Option<&Members>, rows: Vec<T>, pid: fn(&T) -> i32) -> Vec<Within<T>> {
+    let place = |row: T| match members {
+        Some(members) => members.place(pid(&row), row),
+        None => Within::here(row),
+    };
+    rows.into_iter().map(place).collect()
 }
 
 /// Prints rows in the form that is wanted; `short` are columns that look otherwise for people.
@@ -182,11 +241,11 @@ fn list<T: Sync>(
     fields: &'static [Field<T>],
     short: &'static [Field<T>],
     rows: &[T],
-    scene: &Scene<'_>,
+    gaps: Vec<Gap>,
     ctx: &mut Context,
 ) -> anyhow::Result<()> {
     let machine = args.json || args.jsonl;
-    let mut shown: Vec<&Field<T>> = chosen(fields, args.output.as_deref(), machine).map_err(usage)?;
+    let mut shown: Vec<&Field<T>> = chosen(&args.fields(fields), args.output.as_deref(), machine).map_err(usage)?;
     if !machine {
         for field in &mut shown {
             *field = short.iter().find(|short| short.key == field.key).unwrap_or(field);
@@ -196,7 +255,7 @@ fn list<T: Sync>(
     if args.json {
         let mut document = Document::begin(out)?;
         document.rows(&shown, rows)?;
-        document.gaps(scene.gaps());
+        document.gaps(gaps);
         document.end()?;
     } else if args.jsonl {
         rows.iter().try_for_each(|row| render::json_line(out, &shown, row))?;
@@ -212,17 +271,17 @@ fn list<T: Sync>(
 
 /// The columns that were asked for; without that the usual ones, and all for a machine.
 fn chosen<T>(
-    fields: &'static [Field<T>],
+    fields: &[&'static Field<T>],
     output: Option<&str>,
     machine: bool,
 ) -> Result<Vec<&'static Field<T>>, String> {
-    let usual = fields.iter().filter(|field| machine || field.default).collect();
-    let named = |key: &str| fields.iter().find(|field| field.key == key);
+    let usual = fields.iter().copied().filter(|field| machine || field.default).collect();
+    let named = |key: &str| fields.iter().copied().find(|field| field.key == key);
     listing::chosen(output, usual, named, || fields.iter().map(|field| field.key).collect())
 }
 
 /// `-o help`.
-fn help<T: 'static>(fields: &'static [Field<T>], ctx: &mut Context) -> Outcome {
+fn help<T>(fields: &[&'static Field<T>], ctx: &mut Context) -> Outcome {
     let rows: Vec<(&str, &str)> = fields.iter().map(|field| (field.key, field.help)).collect();
     let columns = [
         column("column", "", |row: &(&'static str, &'static str), _| Seen::Is(Value::Word(row.0))),

@@ -2,11 +2,13 @@
 
 use super::ls::say;
 use super::{Context, Outcome, usage};
-use crate::args::listing::{Whose, kinds};
+use crate::args::listing::{NamespaceArgs, Whose, kinds};
 use crate::args::units;
+use crate::error::Doing as _;
 use crate::exit::Status;
 use crate::inspect::evidence::PATIENCE;
 use crate::inventory::judged::{self, Judged, Wanted};
+use crate::inventory::namespaces::Which;
 use crate::model::{Align, Escaped, Field, Gap, IDENTITY, Kind, Needs, Object, Seen, Value, Verdict};
 use crate::render::text::count;
 use crate::render::{self, Document, Layout, Style, TimeFormat};
@@ -27,6 +29,7 @@ Examples:
   ipcx stale --json | jq -r '.objects[] | select(.verdict == \"orphan\").ref'
   ipcx stale --all --match 'shm//torch_*'
   ipcx stale sock fifo --in /var/lib/app
+  ipcx stale --all-namespaces        in all containers, too
 
 An `orphan` is what nothing can be using: a segment that nobody has attached and whose
 creator and last user are gone; a set or queue on which nobody waits, whose users are
@@ -38,10 +41,16 @@ be using that may not be looked at; as root there is less of it.
 
 A process is known by its start time: another one that was given the same pid is told
 apart. The verdict is that of one moment; `ipcx gc` removes orphans and looks again
-before each. The status is 0 whatever is found.")]
+before each, in its own IPC namespace alone: to clean up in another one, run it there
+(nsenter --target PID --ipc ipcx gc; with --mount, too, for POSIX shared memory and
+semaphores). FIFOs and sockets are looked for in our own directories, and not with
+--namespace. The status is 0 whatever is found.")]
 pub struct StaleArgs {
     #[command(flatten)]
     choice: Choice,
+
+    #[command(flatten)]
+    namespaces: NamespaceArgs,
 
     /// Only what has this verdict; orphan and suspect by default
     #[arg(long, value_name = "VERDICT", value_delimiter = ',', conflicts_with = "all", value_parser = words())]
@@ -100,8 +109,9 @@ impl Choice {
         self.idle.unwrap_or(PATIENCE)
     }
 
-    /// Every object that was chosen, judged; and what could not be seen.
-    pub fn judge(&self) -> anyhow::Result<(Vec<Judged>, Vec<Gap>)> {
+    /// Every object that was chosen, judged; and what could not be seen. `which` for other IPC namespaces than
+    /// ours.
+    pub fn judge(&self, which: Option<Which>) -> anyhow::Result<(Vec<Judged>, Vec<Gap>)> {
         let chosen = |kind: &Kind| self.kinds.contains(kind) || self.more_kinds.contains(kind);
         let any = self.kinds.is_empty() && self.more_kinds.is_empty();
         let kinds: Vec<Kind> = KINDS.iter().copied().filter(|kind| any || chosen(kind)).collect();
@@ -109,11 +119,12 @@ impl Choice {
             return Err(usage(format!("--in: {} is no directory", Escaped(place.as_os_str().as_encoded_bytes()))));
         }
         let places = if self.places.is_empty() { judged::usual_places() } else { self.places.clone() };
-        let wanted = Wanted { kinds: &kinds, select: self.whose.select(), places: &places, patience: self.patience() };
+        let patience = self.patience();
+        let wanted = Wanted { kinds: &kinds, select: self.whose.select(), which, places: &places, patience };
         let glob = self.pattern.as_deref().map(WildMatch::new);
-        Ok(judged::judge(&wanted, |object, last_use| {
-            self.is_old(last_use) && glob.as_ref().is_none_or(|glob| fits(glob, object))
-        }))
+        let keep =
+            |object: &Object, last_use| self.is_old(last_use) && glob.as_ref().is_none_or(|glob| fits(glob, object));
+        judged::judge(&wanted, keep).doing("cannot look into other namespaces:")
     }
 
     /// Whether the last use is long enough ago. Where it is not known, and in the future, it is not.
@@ -161,7 +172,7 @@ impl Look {
     /// Shows rows, each with its evidence; in JSON with all fields and with the gaps.
     pub fn show<T: Sync>(
         &self,
-        fields: &[Field<T>],
+        all: &[&Field<T>],
         rows: &[T],
         because: fn(&T) -> &[String],
         gaps: &[Gap],
@@ -171,16 +182,15 @@ impl Look {
         let times = self.time_format.unwrap_or(usual);
         let style = Style::new(self.bytes, times);
         let layout = Layout { headings: !self.no_headings, width: ctx.ui.width(), color: ctx.ui.color };
-        let all: Vec<&Field<T>> = fields.iter().collect();
-        let usual: Vec<&Field<T>> = fields.iter().filter(|field| field.default).collect();
+        let usual: Vec<&Field<T>> = all.iter().copied().filter(|field| field.default).collect();
         let out = &mut ctx.ui.out;
         if self.json {
             let mut document = Document::begin(out)?;
-            document.rows(&all, rows)?;
+            document.rows(all, rows)?;
             document.gaps(gaps.to_vec());
             document.end()?;
         } else if self.jsonl {
-            rows.iter().try_for_each(|row| render::json_line(out, &all, row))?;
+            rows.iter().try_for_each(|row| render::json_line(out, all, row))?;
         } else if self.raw {
             render::raw(out, &usual, rows, layout.headings, times, style.now)?;
         } else if layout.width.is_some() && !rows.is_empty() {
@@ -224,8 +234,18 @@ pub fn sentences(because: &[String]) -> Seen<Value> {
 
 /// How much memory an object takes, if its kind has a size.
 pub fn size(object: &Object) -> Seen<Value> {
-    object.facts.get("size").cloned().unwrap_or(Seen::Absent)
+    fact(object, "size")
 }
+
+fn fact(object: &Object, key: &'static str) -> Seen<Value> {
+    object.facts.get(key).cloned().unwrap_or(Seen::Absent)
+}
+
+/// Where an object is; only with objects of other namespaces.
+static PLACE: &[Field<Judged>] = &[
+    Field { align: Align::Right, ..column("namespace", true, |row, key| fact(&row.object, key)) },
+    column("container", true, |row, key| fact(&row.object, key)),
+];
 
 static FIELDS: &[Field<Judged>] = &[
     column("kind", false, |row, key| identity(&row.object, key)),
@@ -245,7 +265,8 @@ static FIELDS: &[Field<Judged>] = &[
 ];
 
 pub fn run(args: &StaleArgs, ctx: &mut Context) -> Outcome {
-    let (judged, gaps) = args.choice.judge()?;
+    let which = args.namespaces.which();
+    let (judged, gaps) = args.choice.judge(which)?;
     let chosen = |word: &str| match &args.grade[..] {
         [] => args.all || word == "orphan" || word == "suspect",
         some => some.iter().any(|one| one == word),
@@ -254,7 +275,9 @@ pub fn run(args: &StaleArgs, ctx: &mut Context) -> Outcome {
         judged.into_iter().partition(|one| chosen(one.verdict.word()));
     let rank = |one: &Judged| Verdict::WORDS.iter().position(|word| *word == one.verdict.word());
     shown.sort_by_key(rank);
-    args.look.show(FIELDS, &shown, |one| one.verdict.because(), &gaps, ctx)?;
+    let place = PLACE.iter().filter(|_| which.is_some());
+    let fields: Vec<&Field<Judged>> = place.chain(FIELDS).collect();
+    args.look.show(&fields, &shown, |one| one.verdict.because(), &gaps, ctx)?;
     let mut rest = Vec::new();
     for word in Verdict::WORDS {
         match others.iter().filter(|one| one.verdict.word() == word).count() {

@@ -8,7 +8,7 @@ use crate::mech::{self, Access, Change, Created, Opened, Spec};
 use crate::model::{Ident, Kind, Needs, ObjectRef, Text};
 use crate::render::hexdump;
 use crate::sys::child::{Child, Start};
-use crate::sys::waiter::{Stop, Waiter};
+use crate::sys::waiter::{self, Stop, Waiter};
 use crate::sys::{run, users};
 use clap::Args;
 use nix::errno::Errno;
@@ -185,12 +185,21 @@ pub fn passed_on(ended: ExitStatus) -> Status {
 
 /// Runs a command and waits for its end; its status is ours, and 124 if its time was over.
 pub fn run_command(command: &[OsString], waiter: &Waiter) -> Outcome {
-    let start = Start { argv: command, ..Start::default() };
-    let mut child = Child::start(start).map_err(|errno| cannot_run(command, errno))?;
-    match children::attend(&mut child, waiter) {
-        Ok(ended) => Ok(ended.map_or(Status::TimedOut, passed_on)),
-        Err(errno) => Err(Error::new("waitid", errno, "the command").doing("cannot wait for")),
+    run_child(Start { argv: command, ..Start::default() }, waiter)
+}
+
+/// The same of a command that is started in this way.
+pub fn run_child(start: Start<'_>, waiter: &Waiter) -> Outcome {
+    let argv = start.argv;
+    let mut child = Child::start(start).map_err(|errno| cannot_run(argv, errno))?;
+    let ended = children::attend(&mut child, waiter);
+    let (ended, asked) = ended.map_err(|errno| Error::new("waitid", errno, "the command").doing("cannot wait for"))?;
+    let status = ended.map_or(Status::TimedOut, passed_on);
+    if matches!((asked, status), (Some((signal, true)), Status::Signal(died)) if signal == died) {
+        // ^C ended the command; so that a script ends as well, we die of it too once all is done.
+        waiter::put_back();
     }
+    Ok(status)
 }
 
 /// Shows bytes that were looked at and not taken: raw, or in hexadecimal and as text.

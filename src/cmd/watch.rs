@@ -9,7 +9,7 @@ use crate::inventory::Select;
 use crate::inventory::diff::{Event, Step};
 use crate::inventory::watcher::Watcher;
 use crate::mech;
-use crate::model::{Field, Kind, Seen, Text, Value, Wait};
+use crate::model::{Field, Kind, ObjectRef, Seen, Text, Value, Wait};
 use crate::proc::find;
 use crate::render::text::{Moment, list};
 use crate::render::{self, Style, TimeFormat};
@@ -83,7 +83,7 @@ struct Row {
     at: Moment,
     event: &'static str,
     kind: &'static str,
-    reference: Option<String>,
+    reference: Option<ObjectRef>,
     user: Seen<Text>,
     step: Option<Step>,
     pid: Option<i32>,
@@ -98,11 +98,11 @@ impl Row {
             at: Moment::now(),
             event: event.what.word(),
             kind: event.reference.kind.noun(),
-            reference: Some(event.reference.to_string()),
             user: event.user,
             step: event.step,
             command: event.pid.and_then(find::comm),
             pid: event.pid,
+            reference: Some(event.reference),
             limit: None,
         }
     }
@@ -117,7 +117,7 @@ static FIELDS: [Field<Row>; 12] = [
     Field::plain("time", |row, _| Seen::Is(Value::Phrase(row.at.rfc3339()))),
     Field::plain("event", |row, _| Seen::Is(Value::Word(row.event))),
     Field::plain("kind", |row, _| Seen::Is(Value::Word(row.kind))),
-    Field::plain("ref", |row, _| row.reference.clone().map(Value::Phrase).into()),
+    Field::plain("ref", |row, _| row.reference.as_ref().map(ObjectRef::value).into()),
     Field::plain("user", |row, _| match &row.user {
         // A key is never left out of a line.
         Seen::Skipped => Seen::Absent,
@@ -134,7 +134,11 @@ static FIELDS: [Field<Row>; 12] = [
 
 /// One line for people: the time, what, which object, whose, and what has changed.
 fn line(row: &Row, style: &Style) -> String {
-    let object = row.limit.map(|(name, _)| name.to_owned()).or_else(|| row.reference.clone()).unwrap_or_default();
+    let object = row
+        .limit
+        .map(|(name, _)| name.to_owned())
+        .or_else(|| row.reference.as_ref().map(ObjectRef::to_string))
+        .unwrap_or_default();
     let user = style.text(&row.user.clone().map(Value::Text));
     let mut line = format!("{} {:<8} {object} {user}", row.at.clock(), row.event);
     if let Some(Step { key, before, after }) = row.step {

@@ -92,7 +92,7 @@ static TOLD: &[Field<Told>] = &[
 ];
 
 pub fn run(args: &WhyArgs, ctx: &mut Context) -> Outcome {
-    let holders = Holders::new(Needs::SCAN);
+    let holders = Holders::new(Needs::USERS);
     let scene = Scene::new(&holders);
     let facts = Facts::new(&scene);
     let status = if args.deadlocks { deadlocks(args, &facts, ctx)? } else { answers(args, &facts, ctx)? };

@@ -173,7 +173,7 @@ fn weigh(cause: &Cause, limits: &[Limit], request: Request, queue: impl Fn() -> 
     let (binds, enough) = limit.as_ref().map_or((Binds::NoLimit, None), |limit| verdict(limit, asked));
     let row = cause.limit.and_then(raise::of);
     let remedy = match (&limit, row) {
-        (Some(limit), Some(row)) => row.command(limit, enough, limits),
+        (Some(limit), Some(row)) => row.command(limit, enough, asked, limits),
         _ => None,
     };
     let mut advice = Vec::new();
@@ -182,6 +182,9 @@ fn weigh(cause: &Cause, limits: &[Limit], request: Request, queue: impl Fn() -> 
             Raise::Ulimit { prlimit, .. } => advice.push(format!(
                 "that is for what bash starts; for a process that runs: prlimit --pid PID --{prlimit}=NUMBER"
             )),
+            Raise::Sysctl(_) | Raise::Sem if remedy.is_some() => {
+                advice.push("that takes root; a line in /etc/sysctl.d keeps it over a reboot".to_owned());
+            }
             _ if remedy.is_none() => advice.push("nothing raises it further".to_owned()),
             _ => {}
         }
@@ -271,7 +274,7 @@ mod tests {
         // How many are asked for decides.
         assert_eq!(of(Errno::ENOSPC, "semget", "SEMMNS", &sem(1, 99), Request::default()).binds, Binds::No);
         let many = of(Errno::ENOSPC, "semget", "SEMMNS", &sem(1, 99), asks(None, Some(500)));
-        assert_eq!((many.binds, many.remedy.as_deref()), (Binds::Yes, Some("sysctl -w kernel.sem=\"32 599 5 4\"")));
+        assert_eq!((many.binds, many.remedy.as_deref()), (Binds::Yes, Some("sysctl -w kernel.sem=\"500 599 5 4\"")));
     }
 
     #[test]

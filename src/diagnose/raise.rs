@@ -85,8 +85,8 @@ pub fn of(limit: &str) -> Option<&'static Row> {
 
 impl Row {
     /// The command that raises a limit to twice its value, or to what is `enough` if that is more. `None` if it
-    /// has no value, or can have no such one. `all` has the other numbers that are set with it.
-    pub fn command(&self, limit: &Limit, enough: Option<u64>, all: &[Limit]) -> Option<String> {
+    /// has no value, or can have no such one. `asked` is what was asked for, and `all` has the other numbers that are set with it.
+    pub fn command(&self, limit: &Limit, enough: Option<u64>, asked: Option<u64>, all: &[Limit]) -> Option<String> {
         let now = *limit.limit.known()?;
         let enough = enough.unwrap_or(0);
         let wanted = now.saturating_mul(2).max(enough).min(self.most);
@@ -96,12 +96,16 @@ impl Row {
         match self.raise {
             Raise::Sysctl(name) => Some(format!("sysctl -w {name}={wanted}")),
             Raise::Sem => {
-                let number = |name: &str| match name {
-                    name if name == self.limit => Some(wanted.to_string()),
-                    name => Some(all.iter().find(|other| other.name == name)?.limit.known()?.to_string()),
+                let number = |name: &str| {
+                    if name == self.limit {
+                        return Some(wanted);
+                    }
+                    let now = *all.iter().find(|other| other.name == name)?.limit.known()?;
+                    // A set of so many has to be possible, too.
+                    Some(if (name, self.limit) == ("SEMMSL", "SEMMNS") { now.max(asked.unwrap_or(0)) } else { now })
                 };
-                let numbers = SEM.iter().map(|name| number(name)).collect::<Option<Vec<String>>>()?;
-                Some(format!("sysctl -w kernel.sem=\"{}\"", numbers.join(" ")))
+                let numbers = SEM.iter().map(|name| number(name).map(|number| number.to_string()));
+                Some(format!("sysctl -w kernel.sem=\"{}\"", numbers.collect::<Option<Vec<String>>>()?.join(" ")))
             }
             // The descriptors of a process cannot be without a limit (fs.nr_open).
             Raise::Ulimit { option: 'n', .. } => Some(format!("ulimit -n {wanted}")),

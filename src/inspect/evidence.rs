@@ -43,9 +43,13 @@ pub fn last_use(object: &Object) -> Option<i64> {
 }
 
 /// What a known program says of such an object, and the process that it was made by.
-pub fn known(object: &Object) -> Option<Known> {
+pub fn known(object: &Object, scene: &Scene<'_>) -> Option<Known> {
     let hit = patterns::of(object)?;
-    let process = hit.pid.map(|pid| mech::recorded("maker", pid, last_use(object), false));
+    let process = hit.pid.map(|pid| {
+        // 0 is a process of another PID namespace.
+        let pid = if scene.counts_as_we_do() { pid } else { 0 };
+        mech::recorded("maker", pid, last_use(object), false)
+    });
     Some(Known { maker: hit.pattern.maker, advice: hit.pattern.advice, process })
 }
 
@@ -67,7 +71,7 @@ fn gather<'a>(object: &'a Object, scene: &Scene<'_>, patience: Duration) -> Evid
     if matches!(evidence.usage, Finding::Is(Some(_))) {
         return evidence;
     }
-    evidence.known = known(object);
+    evidence.known = known(object, scene);
     let nature = Nature::of(object);
     if !matches!(nature, Nature::Attached | Nature::Called) {
         return evidence;
@@ -85,7 +89,7 @@ fn gather<'a>(object: &'a Object, scene: &Scene<'_>, patience: Duration) -> Evid
 
 /// Who uses it now, as its mechanism tells. Of another user's file only what we can see of processes tells.
 fn usage(object: &Object, scene: &Scene<'_>) -> Finding<Option<String>> {
-    match mech::of(&object.reference).usage(object, scene.holders()) {
+    match mech::of(&object.reference).usage_under(scene.root(), object, scene.holders()) {
         Seen::Is(Usage::Somebody(how)) => Finding::Is(Some(how)),
         Seen::Is(Usage::Nobody) if is_shared(object) => {
             Finding::Unseen("its file system may be shared with another machine".to_owned())
@@ -138,7 +142,7 @@ fn called(evidence: &mut Evidence<'_>, scene: &Scene<'_>) {
 fn undo(object: &Object, scene: &Scene<'_>) -> Finding<Vec<String>> {
     let Some(resource) = scene.resource(object) else { return Finding::NotAsked };
     let holds = scene.holds_of(resource);
-    let pending = holds.iter().filter(|hold| matches!(hold.how, How::Undo { .. }));
+    let pending = holds.iter().filter(|hold| matches!(hold.how, How::Undo(_)));
     let said: Vec<String> = pending.map(|hold| format!("{} has SEM_UNDO pending on it", process(&hold.end))).collect();
     match scene.unseen_undo().filter(|_| said.is_empty()) {
         Some(reason) => Finding::Unseen(words(reason)),
@@ -223,6 +227,10 @@ fn acquaintance(
         Some(first) => {
             let who = several(&first, hidden.len() - 1);
             Finding::Unseen(format!("whether {who} may use it could not be seen"))
+        }
+        None if scene.is_deserted() => {
+            let who = "nobody is in its IPC namespace, but something keeps that: who enters it may use the object";
+            Finding::Is(Some(who.to_owned()))
         }
         None => Finding::Is(None),
     }

@@ -78,6 +78,7 @@ fn unseen_holders(object: &Object, resource: Resource, scene: &Scene<'_>) -> Opt
     // The kernel counts the attachments, and knows of a file whether anybody has it open.
     let known = object.number("nattch") == Some(0)
         || object.family == Family::Posix
-            && mech::of(&object.reference).usage(object, scene.holders()) == Seen::Is(Usage::Nobody);
+            && mech::of(&object.reference).usage_under(scene.root(), object, scene.holders())
+                == Seen::Is(Usage::Nobody);
     if known { None } else { scene.unseen_holders(resource) }
 }

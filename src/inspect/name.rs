@@ -13,7 +13,7 @@ pub(super) type Names = HashMap<FileId, ObjectRef>;
 /// Those of POSIX.
 pub(super) fn names(scene: &Scene<'_>) -> Names {
     let posix = mech::ALL.iter().filter(|mech| mech.family() == Family::Posix);
-    let objects = posix.flat_map(|mech| mech.scan(Needs::SCAN, scene.holders()).objects);
+    let objects = posix.flat_map(|mech| mech.scan_under(scene.root(), Needs::SCAN, scene.holders()).objects);
     let named = objects.filter_map(|object| match object.fingerprint {
         Fingerprint::Inode { dev, ino, .. } => Some((FileId { dev, ino }, object.reference)),
         Fingerprint::Sysv { .. } => None,

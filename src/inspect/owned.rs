@@ -20,7 +20,7 @@ pub(super) fn robust(mappings: &[Mapping]) -> Vec<Hold> {
         for thread in task::threads(pid).unwrap_or_default() {
             // One that may not be looked at is among the gaps of what is blocked.
             for word in process.held(thread).unwrap_or_default() {
-                holds.push(hold(word, Grade::Exact, Arc::clone(&end)));
+                holds.extend(hold(word, Grade::Exact, Arc::clone(&end)));
             }
         }
     }
@@ -36,10 +36,11 @@ pub(super) fn awaited(blocked: &[Blocked]) -> impl Iterator<Item = Hold> {
         let Some(Owner { pid: Some(pid), checked, .. }) = owner else { return None };
         let grade = if *checked { Grade::Exact } else { Grade::Strong };
         let (command, started) = clock.process(*pid)?;
-        Some(hold(*word, grade, Arc::new(End { pid: *pid, started, command, fd: None, role: Role::Holder })))
+        hold(*word, grade, Arc::new(End { pid: *pid, started, command, fd: None, role: Role::Holder }))
     })
 }
 
-fn hold(resource: Resource, grade: Grade, end: Arc<End>) -> Hold {
-    Hold { resource, how: How::Owner, grade, end }
+fn hold(word: Resource, grade: Grade, end: Arc<End>) -> Option<Hold> {
+    let Resource::Word { offset, .. } = word else { return None };
+    Some(Hold { resource: word, how: How::Owner { offset }, grade, end })
 }

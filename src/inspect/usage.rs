@@ -4,7 +4,8 @@ use super::facts::{Facts, reference_value};
 use super::wakers;
 use crate::error::{Error, Result};
 use crate::model::{Awaits, Blocked, Grade, Hold, How, Kind, ObjectRef, Resource, Role, Seen, Text, Value};
-use crate::proc::{process, status, task};
+use crate::proc::holders::{FileId, What};
+use crate::proc::{process, task};
 use crate::sys::users::Names;
 use nix::errno::Errno;
 use std::collections::{BTreeMap, HashSet};
@@ -16,8 +17,9 @@ pub struct Link {
     pub pid: i32,
     /// The thread that waits.
     pub tid: Option<i32>,
-    /// The short name of the process.
+    /// The short name of the process, and when it started, seconds since the epoch.
     pub command: Text,
+    pub started: i64,
     pub resource: Resource,
     pub reference: Option<ObjectRef>,
     /// What the object is called; escaped.
@@ -112,7 +114,7 @@ pub fn links(facts: &Facts<'_>, choice: Choice<'_>) -> Vec<Link> {
             (other.resource, other.end.pid, other.end.role, other.how)
                 == (hold.resource, hold.end.pid, hold.end.role, hold.how)
         };
-        if at > 0 && same(&holds[at - 1]) {
+        if at > 0 && same(&holds[at - 1]) || is_mere_file(facts, hold) {
             continue;
         }
         let descriptors: Vec<i32> =
@@ -130,9 +132,23 @@ pub fn links(facts: &Facts<'_>, choice: Choice<'_>) -> Vec<Link> {
     links
 }
 
+/// Whether a hold is of a file that is mapped to read alone and is no object of ours, such as the tables of a C
+/// library that nearly every process has.
+fn is_mere_file(facts: &Facts<'_>, hold: &Hold) -> bool {
+    matches!((hold.resource, hold.how), (Resource::File { .. }, How::Mapped { write: false, .. }))
+        && facts.scene().reference(hold.resource).is_none()
+        && !had_a_name(facts, hold.resource)
+}
+
+/// Whether it is an object of POSIX that has lost its name, or has it under another mount: its memory is in use
+/// all the same.
+fn had_a_name(facts: &Facts<'_>, resource: Resource) -> bool {
+    facts.scene().is_queue(resource) || facts.scene().name(resource).starts_with("/dev/shm/")
+}
+
 fn held(facts: &Facts<'_>, hold: &Hold, descriptors: &[i32]) -> Link {
     let reference = facts.scene().reference(hold.resource);
-    let kept = reference.as_ref().is_some_and(|reference| lasting(reference.kind));
+    let kept = lasts(facts, hold.resource, reference.as_ref());
     let detail = match (hold.how.detail(), descriptors) {
         (Some(detail), _) => Some(detail),
         (None, []) => None,
@@ -146,6 +162,7 @@ fn held(facts: &Facts<'_>, hold: &Hold, descriptors: &[i32]) -> Link {
         pid: hold.end.pid,
         tid: None,
         command: hold.end.command.clone(),
+        started: hold.end.started,
         resource: hold.resource,
         name: match (hold.how, hold.end.fd) {
             (How::Lock { .. }, Some(fd)) if reference.is_none() => facts.path(hold.end.pid, fd),
@@ -157,7 +174,9 @@ fn held(facts: &Facts<'_>, hold: &Hold, descriptors: &[i32]) -> Link {
         detail,
         grade: hold.grade,
         since: None,
-        notable: kept || matches!(hold.how, How::Lock { .. } | How::Owner | How::Undo { .. }),
+        notable: kept
+            || matches!(hold.how, How::Lock { .. } | How::Owner { .. } | How::Undo(_))
+            || had_a_name(facts, hold.resource),
         reference,
     }
 }
@@ -185,6 +204,7 @@ fn owners(facts: &Facts<'_>, choice: Choice<'_>, known: &[Link]) -> Vec<Link> {
                 pid: waker.pid,
                 tid: None,
                 command: waker.command.clone(),
+                started: facts.who(waker.pid).map_or(0, |(_, started)| started),
                 resource,
                 reference: facts.scene().reference(resource),
                 name: facts.scene().name(resource),
@@ -200,19 +220,29 @@ fn owners(facts: &Facts<'_>, choice: Choice<'_>, known: &[Link]) -> Vec<Link> {
     links
 }
 
-fn lasting(kind: Kind) -> bool {
-    Kind::LASTING.contains(&kind) || kind == Kind::Fifo
+/// Whether an object is one that stays when its processes end. One of another namespace has no reference here.
+fn lasts(facts: &Facts<'_>, resource: Resource, reference: Option<&ObjectRef>) -> bool {
+    match (reference, resource.object()) {
+        (Some(reference), _) => Kind::LASTING.contains(&reference.kind) || reference.kind == Kind::Fifo,
+        (None, Resource::Sysv { .. }) => true,
+        (None, Resource::File { dev, ino }) => {
+            let open = facts.scene().holders().descriptors().find(FileId { dev, ino });
+            open.is_some_and(|open| open.what == What::Queue)
+        }
+        (None, _) => false,
+    }
 }
 
 fn waiting(facts: &Facts<'_>, blocked: &Blocked, resource: Resource) -> Link {
     let reference = facts.reference(blocked, resource);
-    let kept = reference.as_ref().is_some_and(|reference| lasting(reference.kind));
+    let kept = lasts(facts, resource, reference.as_ref());
     let known =
         kept || matches!(blocked.awaits, Awaits::Semaphores { .. } | Awaits::Lock { .. } | Awaits::Futex { .. });
     Link {
         pid: blocked.task.pid,
         tid: Some(blocked.task.tid),
         command: blocked.task.command.clone(),
+        started: blocked.task.started,
         resource,
         name: facts.name(blocked, resource),
         role: "waits",
@@ -226,18 +256,17 @@ fn waiting(facts: &Facts<'_>, blocked: &Blocked, resource: Resource) -> Link {
 }
 
 /// The processes of these links, in the order of their pids.
-pub fn by_process(facts: &Facts<'_>, links: Vec<Link>) -> Vec<Usage> {
+pub fn by_process(links: Vec<Link>) -> Vec<Usage> {
     let mut processes: BTreeMap<i32, Vec<Link>> = BTreeMap::new();
     for link in links {
         processes.entry(link.pid).or_default().push(link);
     }
     let mut names = Names::default();
     let usage = |(pid, links): (i32, Vec<Link>)| {
-        let uid = status::read(pid).ok().and_then(|status| status.uid);
-        let comm = links.first().map_or_else(|| Text::from(""), |link| link.command.clone());
-        let line = facts.line(pid);
-        // A kernel thread and what has just ended have no command line.
-        let command = if line.raw() == b"[]" { process::command(pid, comm.raw()) } else { line };
+        let (comm, started) = links.first().map_or((Text::from(""), 0), |link| (link.command.clone(), link.started));
+        // The pid of one that has ended may be that of another process by now.
+        let gone = || (None, Text::from([b"[", comm.raw(), b"]"].concat()));
+        let (uid, command) = process::owner(pid, (&comm, started)).unwrap_or_else(gone);
         Usage { pid, uid, user: uid.map(|uid| names.user(uid)), command, links }
     };
     processes.into_iter().map(usage).collect()

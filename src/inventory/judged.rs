@@ -1,10 +1,12 @@
 //! Objects with what is to be thought of them, and the removal of those that are condemned.
 
-use super::{Holders, Select, find_with, scan};
+use super::namespaces::{self, View, Which};
+use super::{Holders, Select, collect, find_with, name, natural, scan};
 use crate::error::Result;
 use crate::inspect::{Scene, evidence};
-use crate::mech;
-use crate::model::{Condemned, Gap, Ident, Kind, Known, Naming, Needs, Object, ObjectRef, Reason, Text, Verdict};
+use crate::mech::{self, Found, Root};
+use crate::model::{Condemned, Gap, Ident, Kind, Known, Naming, Needs, Object, ObjectRef, Reason, Seen, Text, Verdict};
+use crate::sys::users::Names;
 use crate::sys::walk::Walk;
 use nix::sys::stat::SFlag;
 use std::convert::Infallible;
@@ -29,6 +31,8 @@ pub struct Judged {
 pub struct Wanted<'a> {
     pub kinds: &'a [Kind],
     pub select: Select,
+    /// In which IPC namespaces; `None` for our own alone.
+    pub which: Option<Which>,
     /// Where to look for FIFOs and sockets, of which there is no list.
     pub places: &'a [PathBuf],
     /// How long an orphan must have rested.
@@ -42,36 +46,88 @@ pub fn usual_places() -> Vec<PathBuf> {
     ["/tmp", "/run"].into_iter().map(PathBuf::from).chain(own).collect()
 }
 
-/// Judges all objects of some kinds.
-pub fn judge(wanted: &Wanted<'_>, keep: impl Fn(&Object, Option<i64>) -> bool) -> (Vec<Judged>, Vec<Gap>) {
-    let holders = Holders::default();
+/// Judges all objects of some kinds. FIFOs and sockets are those that we see, whatever the namespace; they are no
+/// part of one that alone was asked for.
+pub fn judge(
+    wanted: &Wanted<'_>,
+    keep: impl Fn(&Object, Option<i64>) -> bool + Sync,
+) -> Result<(Vec<Judged>, Vec<Gap>)> {
+    let holders = Holders::new(Needs::VERDICT);
     let scene = Scene::new(&holders);
     let (mut judged, mut gaps) = (Vec::new(), Vec::new());
-    let mut see = |object: Object| {
+    let mut see = |object: Object, scene: &Scene<'_>| {
         let last_use = evidence::last_use(&object);
         if keep(&object, last_use) {
-            let verdict = evidence::verdict_after(&object, &scene, wanted.patience);
-            judged.push(Judged { verdict, last_use, known: evidence::known(&object), object });
+            judged.push(weigh(object, last_use, scene, wanted.patience));
         }
     };
     let (lasting, files): (Vec<Kind>, Vec<Kind>) = wanted.kinds.iter().partition(|kind| Kind::LASTING.contains(kind));
-    let Ok(()) = scan::<Infallible>(&lasting, Needs::NAMES, wanted.select, None, |_, found| {
-        gaps.extend(found.gaps);
-        found.objects.into_iter().for_each(&mut see);
-        Ok(())
-    });
-    if !files.is_empty() {
-        gaps.extend(each_file(&files, wanted, &holders, &mut see));
+    match wanted.which {
+        None => {
+            let Ok(()) = scan::<Infallible>(&lasting, Needs::NAMES, wanted.select, None, |_, found| {
+                gaps.extend(found.gaps);
+                found.objects.into_iter().for_each(|object| see(object, &scene));
+                Ok(())
+            });
+        }
+        Some(which) => {
+            let mut names = Names::default();
+            let unseen = namespaces::each(which, |view| {
+                // From there processes look the same, but not objects and pids.
+                let there = match view.root {
+                    Root::Ours => None,
+                    Root::Process(_) | Root::Nowhere => Some(scene.from(&view.root, &view.namespace.pids)),
+                };
+                let found = within(view, &lasting, wanted.select, &holders, &mut names);
+                gaps.extend(found.gaps);
+                found.objects.into_iter().for_each(|object| see(object, there.as_ref().unwrap_or(&scene)));
+            })?;
+            gaps.splice(0..0, unseen);
+        }
+    }
+    if !files.is_empty() && matches!(wanted.which, None | Some(Which::All)) {
+        gaps.extend(each_file(&files, wanted, &holders, &mut |object| see(object, &scene)));
     }
     gaps.extend(scene.gaps());
-    (judged, gaps)
+    Ok((judged, gaps))
+}
+
+/// The objects that are seen from one place.
+fn within(view: &View<'_>, kinds: &[Kind], select: Select, holders: &Holders, names: &mut Names) -> Found {
+    let namespace = Seen::Is(view.namespace.inode);
+    let mut all = Found::default();
+    let Ok(()) = collect::<Infallible>(
+        &view.root,
+        kinds,
+        |mech| view.covers(mech),
+        Needs::NAMES,
+        holders,
+        |_, found| {
+            let mut objects = found.objects;
+            objects.retain(|object| select.keeps(object));
+            for object in &mut objects {
+                name(object, names);
+                namespaces::mark(object, &namespace, || view.container());
+            }
+            objects.sort_by(|a, b| natural(a).cmp(&natural(b)));
+            all.objects.append(&mut objects);
+            all.gaps.extend(found.gaps.into_iter().map(|gap| view.gap(gap)));
+            Ok(())
+        },
+    );
+    all
+}
+
+fn weigh(object: Object, last_use: Option<i64>, scene: &Scene<'_>, patience: Duration) -> Judged {
+    let verdict = evidence::verdict_after(&object, scene, patience);
+    Judged { verdict, last_use, known: evidence::known(&object, scene), object }
 }
 
 /// Judges one object again, as it is now.
 pub fn judge_again(reference: &ObjectRef, patience: Duration, scene: &Scene<'_>) -> Result<Judged> {
     let object = find_with(reference, Needs::NAMES, scene.holders())?;
-    let verdict = evidence::verdict_after(&object, scene, patience);
-    Ok(Judged { verdict, last_use: evidence::last_use(&object), known: evidence::known(&object), object })
+    let last_use = evidence::last_use(&object);
+    Ok(weigh(object, last_use, scene, patience))
 }
 
 /// Removes an object that was condemned, if it still is that one; what was lost with it.

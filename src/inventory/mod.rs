@@ -3,7 +3,9 @@
 pub mod columns;
 pub mod diff;
 pub mod judged;
+pub mod members;
 pub mod namespaces;
+pub mod scoped;
 pub mod watcher;
 
 use crate::error::Result;
@@ -64,7 +66,7 @@ pub fn scan<E>(
                 found.objects.iter_mut().for_each(|object| name(object, &mut names));
             }
             if let Some(namespace) = &namespace {
-                found.objects.iter_mut().for_each(|object| namespaces::mark(object, namespace, None));
+                found.objects.iter_mut().for_each(|object| namespaces::mark(object, namespace, || None));
             }
             match order {
                 Some(order) => sort(&mut found.objects, order),

@@ -11,6 +11,7 @@ use crate::proc::namespaces::{self, Namespace};
 use crate::sys::users::{self, Names};
 use crate::sys::{file, namespace};
 use nix::errno::Errno;
+use std::cell::OnceCell;
 use std::convert::Infallible;
 use std::ops::Deref;
 use std::os::fd::OwnedFd;
@@ -29,21 +30,45 @@ pub enum Which {
 /// What there is to be seen from one place: an IPC namespace, the /dev/shm of a root directory, or both.
 pub struct View<'a> {
     pub namespace: &'a Namespace,
-    /// The container or the leading process; none for what is ours.
-    pub container: Option<Text>,
     pub root: Root,
     scopes: &'static [Scope],
+    whose: Whose,
+    container: OnceCell<Option<Text>>,
 }
 
-impl View<'_> {
+/// Who is there.
+#[derive(Clone, Copy)]
+enum Whose {
+    Ours,
+    /// This process leads the namespace, or nobody does.
+    Leader(Option<i32>),
+    /// These are the files of a process.
+    Process(i32),
+}
+
+impl<'a> View<'a> {
+    fn new(namespace: &'a Namespace, whose: Whose, root: Root, scopes: &'static [Scope]) -> View<'a> {
+        View { namespace, root, scopes, whose, container: OnceCell::new() }
+    }
+
+    /// The container or the leading process; none for what is ours.
+    pub fn container(&self) -> Option<&Text> {
+        let look = || match self.whose {
+            Whose::Ours => None,
+            Whose::Leader(leader) => self.namespace.label(leader),
+            Whose::Process(pid) => namespaces::label(pid),
+        };
+        self.container.get_or_init(look).as_ref()
+    }
+
     /// Whether a mechanism is to be looked at from here. Each object is seen from one place alone.
     pub fn covers(&self, mech: &dyn Mechanism) -> bool {
         self.scopes.contains(&mech.scope())
     }
 
     /// Says of a gap where it is.
-    fn gap(&self, gap: Gap) -> Gap {
-        let Some(container) = &self.container else { return gap };
+    pub(super) fn gap(&self, gap: Gap) -> Gap {
+        let Some(container) = self.container() else { return gap };
         Gap { subject: format!("{} in {}", gap.subject, place(self.namespace, Some(container), None)), ..gap }
     }
 }
@@ -54,10 +79,10 @@ pub(super) fn ours() -> Seen<u64> {
 }
 
 /// Records where an object is. What is found through processes is in no namespace.
-pub(super) fn mark(object: &mut Object, namespace: &Seen<u64>, container: Option<&Text>) {
+pub(super) fn mark<'t>(object: &mut Object, namespace: &Seen<u64>, container: impl FnOnce() -> Option<&'t Text>) {
     let (namespace, container) = match mech::of(&object.reference).scope() {
         Scope::Machine => (Seen::Absent, Seen::Absent),
-        Scope::Ipc | Scope::Shm => (namespace.clone(), container.cloned().into()),
+        Scope::Ipc | Scope::Shm => (namespace.clone(), container().cloned().into()),
     };
     object.facts.set("namespace", namespace.map(Value::Count));
     object.facts.set("container", container.map(Value::Text));
@@ -83,7 +108,7 @@ pub fn each(which: Which, look: impl FnMut(&View<'_>) + Send) -> Result<Vec<Gap>
 }
 
 /// The namespaces to visit, ours first: a thread that has left cannot always come back.
-fn choose(which: Which, ours: u64) -> Result<(Vec<Namespace>, Vec<Gap>)> {
+pub(super) fn choose(which: Which, ours: u64) -> Result<(Vec<Namespace>, Vec<Gap>)> {
     if let Which::Process(pid) = which {
         let namespace = namespaces::of_process(pid).map_err(|errno| {
             let error = Error::new("stat", errno, format!("the IPC namespace of process {pid}"));
@@ -115,7 +140,7 @@ fn choose(which: Which, ours: u64) -> Result<(Vec<Namespace>, Vec<Gap>)> {
     Ok((chosen, gaps))
 }
 
-fn failed(errno: Errno) -> Error {
+pub(super) fn failed(errno: Errno) -> Error {
     Error::new("stat", errno, "IPC namespaces")
 }
 
@@ -160,7 +185,7 @@ impl<F: FnMut(&View<'_>)> Walk<F> {
         if here && !self.only {
             self.shms.extend(Root::Ours.shm());
             let scopes = &[Scope::Ipc, Scope::Shm, Scope::Machine];
-            (self.look)(&View { namespace, container: None, root: Root::Ours, scopes });
+            (self.look)(&View::new(namespace, Whose::Ours, Root::Ours, scopes));
             self.files(namespace, &namespace.mounts);
             return Ok(());
         }
@@ -175,8 +200,8 @@ impl<F: FnMut(&View<'_>)> Walk<F> {
             (false, true) => &[Scope::Shm],
             (false, false) => &[],
         };
-        let container = if here { None } else { namespace.label(leader) };
-        (self.look)(&View { namespace, container, root, scopes });
+        let whose = if here { Whose::Ours } else { Whose::Leader(leader) };
+        (self.look)(&View::new(namespace, whose, root, scopes));
         let others: Vec<i32> = namespace.mounts.iter().copied().filter(|pid| Some(*pid) != leader).collect();
         self.files(namespace, &others);
         Ok(())
@@ -187,8 +212,7 @@ impl<F: FnMut(&View<'_>)> Walk<F> {
         for pid in pids {
             let Ok(root) = namespaces::root(*pid, namespace.inode).map(Root::Process) else { continue };
             if self.is_new(&root) {
-                let container = namespaces::label(*pid);
-                (self.look)(&View { namespace, container, root, scopes: &[Scope::Shm] });
+                (self.look)(&View::new(namespace, Whose::Process(*pid), root, &[Scope::Shm]));
             }
         }
     }
@@ -252,17 +276,20 @@ pub fn scan(
 ) -> Result<Vec<(Kind, Found)>> {
     let needs = order.map_or(needs, |order| needs.and(order.by.needs));
     let holders = Holders::new(needs);
+    let scene = Scene::new(&holders);
     let mut all: Vec<(Kind, Found)> = kinds.iter().map(|kind| (*kind, Found::default())).collect();
     let mut said = Vec::new();
     let gaps = each(which, |view| {
         let namespace = Seen::Is(view.namespace.inode);
-        // Made here, it is a scene of this namespace.
-        let scene = Scene::new(&holders);
+        let judges = needs.has(Needs::USERS) || needs.has(Needs::VERDICT);
+        let there = judges && !matches!(view.root, Root::Ours);
+        let there = there.then(|| scene.from(&view.root, &view.namespace.pids));
+        let scene = there.as_ref().unwrap_or(&scene);
         let mut whole = all.iter_mut();
         let see = |_, mut found: Found| {
             found.objects.retain(|object| select.keeps(object));
-            super::users(&mut found, needs, &scene, &mut said);
-            found.objects.iter_mut().for_each(|object| mark(object, &namespace, view.container.as_ref()));
+            super::users(&mut found, needs, scene, &mut said);
+            found.objects.iter_mut().for_each(|object| mark(object, &namespace, || view.container()));
             found.objects.sort_by(|a, b| natural(a).cmp(&natural(b)));
             if let Some((_, whole)) = whole.next() {
                 whole.objects.append(&mut found.objects);
@@ -289,7 +316,7 @@ pub fn scan(
 
 /// Something with the IPC namespace in which it is.
 pub struct Within<T> {
-    what: T,
+    pub(super) what: T,
     /// Skipped where nobody asked.
     pub namespace: Seen<u64>,
     pub container: Seen<Text>,
@@ -317,7 +344,7 @@ pub fn limits(which: Which, wanted: impl Fn(&str) -> bool + Sync) -> Result<(Vec
         for mech in mech::ALL.iter().filter(|mech| wanted(mech.kind().noun()) && view.covers(**mech)) {
             let (namespace, container) = match mech.scope() {
                 Scope::Machine => (Seen::Absent, Seen::Absent),
-                Scope::Ipc | Scope::Shm => (Seen::Is(view.namespace.inode), view.container.clone().into()),
+                Scope::Ipc | Scope::Shm => (Seen::Is(view.namespace.inode), view.container().cloned().into()),
             };
             let limits = mech.limits_under(&view.root).into_iter();
             all.extend(limits.map(|what| Within { what, namespace: namespace.clone(), container: container.clone() }));

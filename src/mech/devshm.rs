@@ -231,8 +231,8 @@ pub(super) fn change(
 }
 
 /// Bytes and files of a /dev/shm.
-pub(super) fn limits(path: &Path) -> Vec<Limit> {
-    let space = statvfs(path);
+pub(super) fn limits(directory: nix::Result<Directory>) -> Vec<Limit> {
+    let space = directory.and_then(|directory| statvfs(directory.path()));
     let hidden = |errno: Errno| Seen::hidden("statvfs", errno as i32);
     let number = |limit: u64, free: u64| match limit {
         // A file system without this bound says 0.

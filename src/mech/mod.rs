@@ -96,6 +96,10 @@ pub trait Mechanism: Sync {
     }
     /// Who uses the object now; processes are looked at only where nothing else tells.
     fn usage(&self, object: &Object, holders: &Holders) -> Seen<Usage>;
+    /// The same where files are looked for under another root.
+    fn usage_under(&self, _root: &Root, object: &Object, holders: &Holders) -> Seen<Usage> {
+        self.usage(object, holders)
+    }
     /// The processes that the object remembers.
     fn recorded(&self, _object: &Object) -> Seen<Vec<Recorded>> {
         Seen::Absent
@@ -106,6 +110,11 @@ pub trait Mechanism: Sync {
     }
     /// Removes an object if it still is the one described. What is lost with it is said.
     fn remove(&self, object: &Object) -> Result<Option<String>>;
+    /// Removes whatever a name that nobody else would choose leads to.
+    fn remove_named(&self, id: &Ident) -> Result<()> {
+        let object = self.find(id, Needs::SCAN, &Holders::default())?;
+        self.remove(&object).map(drop)
+    }
     /// Changes the live object.
     fn set(&self, object: &Object, _change: &Change) -> Result<()> {
         Err(unsupported(&object.reference, "it has nothing that could be changed from outside", ""))

@@ -1,6 +1,6 @@
 //! That a process holds a resource, and how sure that is.
 
-use super::{End, LockKind, Resource, Seen, Value};
+use super::{End, LockKind, Range, Resource, Seen, Value};
 use std::sync::Arc;
 
 /// One process that holds a resource in one way.
@@ -20,15 +20,22 @@ pub enum How {
     Open,
     /// It is mapped or attached; so many mappings.
     Mapped { count: u32, write: bool },
-    /// It took `amount` of semaphore `index` with SEM_UNDO, which the kernel gives back at its end; negative if
-    /// it gave that much.
-    Undo { index: u16, amount: i32 },
+    /// It has operated on a set with SEM_UNDO, and the kernel gives that back at its end; `None` where it could
+    /// not be seen what.
+    Undo(Option<Adjustment>),
     /// It was the last to operate on semaphore `index`: by convention it holds it, the kernel does not know.
     LastOperator { index: u16 },
-    /// It has a lock on the file.
-    Lock { lock: LockKind, exclusive: bool },
-    /// A mutex or rwlock in shared memory names it as its owner.
-    Owner,
+    /// It has a lock on these bytes of the file.
+    Lock { lock: LockKind, exclusive: bool, range: Range },
+    /// A mutex or rwlock in shared memory, whose word is at this offset of it, names it as its owner.
+    Owner { offset: u64 },
+}
+
+/// It took `amount` of semaphore `index`; negative if it gave that much.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Adjustment {
+    pub index: u16,
+    pub amount: i32,
 }
 
 /// How sure an edge is.
@@ -57,14 +64,18 @@ impl How {
     pub fn detail(self) -> Option<String> {
         Some(match self {
             How::Open => return None,
-            How::Owner => "owns a mutex in it".to_owned(),
+            How::Owner { offset } => format!("owns the lock at {offset:#x}"),
             How::Mapped { count: 1, .. } => return None,
             How::Mapped { count, .. } => format!("{count} mappings"),
-            How::Undo { index, amount } if amount > 0 => format!("semaphore {index}: took {amount} with SEM_UNDO"),
-            How::Undo { index, amount } => format!("semaphore {index}: gave {} with SEM_UNDO", -amount),
+            How::Undo(Some(Adjustment { index, amount })) if amount > 0 => {
+                format!("semaphore {index}: took {amount} with SEM_UNDO")
+            }
+            How::Undo(Some(Adjustment { index, amount })) => {
+                format!("semaphore {index}: gave {} with SEM_UNDO", -amount)
+            }
+            How::Undo(None) => "has used it with SEM_UNDO; what it holds is not known".to_owned(),
             How::LastOperator { index } => format!("semaphore {index}: last to operate"),
-            How::Lock { lock, exclusive: true } => format!("{}, exclusive", lock.word()),
-            How::Lock { lock, exclusive: false } => format!("{}, shared", lock.word()),
+            How::Lock { lock, exclusive, range } => lock.detail(exclusive, range),
         })
     }
 }

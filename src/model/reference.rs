@@ -1,6 +1,6 @@
 //! What the user types to name an object, what a row prints first, what `rm` takes back.
 
-use super::{Kind, Text};
+use super::{Kind, Text, Value};
 use std::fmt;
 
 /// A reference to one object: a kind and a name within it.
@@ -33,6 +33,19 @@ impl ObjectRef {
     /// The reference without its kind, as the verbs under a noun take it and `create` prints it.
     pub fn bare(&self) -> Bare<'_> {
         Bare(&self.id)
+    }
+}
+
+impl ObjectRef {
+    /// The reference as a value: escaped on a terminal alone, so that a program gets what `rm` takes back.
+    pub fn value(&self) -> Value {
+        match &self.id {
+            Ident::Inode(number) => Value::Ref(self.kind, *number),
+            Ident::Name(name) | Ident::Path(name) | Ident::Abstract(name) => {
+                Value::Text(Text::from([self.kind.noun().as_bytes(), b"/", name.raw()].concat()))
+            }
+            Ident::Id(_) | Ident::Key(_) | Ident::Ftok(..) => Value::Phrase(self.to_string()),
+        }
     }
 }
 

@@ -87,8 +87,9 @@ pub enum Awaits {
     Open { file: Resource, path: Text, write: bool },
     /// futex(2) on a word in shared memory; `None` if only this process can see the word.
     Futex { word: Option<Resource>, what: Futex },
-    /// flock(2), fcntl(2): a lock on a file.
-    Lock { fd: i32, file: Resource, lock: LockKind, exclusive: bool },
+    /// flock(2), fcntl(2): a lock on these bytes of a file; `None` where they count from a place that only the
+    /// kernel knows (SEEK_CUR, SEEK_END).
+    Lock { fd: i32, file: Resource, lock: LockKind, exclusive: bool, range: Option<Range> },
     /// wait4(2), waitid(2): what becomes of a child, of this one as our PID namespace counts; of any (-1), or of
     /// one of a process group (its number negated, 0 for its own) as its own namespace counts.
     Child { pid: i32, change: Change },
@@ -147,9 +148,7 @@ impl Awaits {
             Awaits::Open { write: true, .. } => "to write".to_owned(),
             Awaits::Open { write: false, .. } => "to read".to_owned(),
             Awaits::Futex { what, .. } => what.word().to_owned(),
-            Awaits::Lock { lock, exclusive, .. } => {
-                format!("{}, {}", lock.word(), if *exclusive { "exclusive" } else { "shared" })
-            }
+            Awaits::Lock { lock, exclusive, range, .. } => lock.detail(*exclusive, range.unwrap_or(Range::ALL)),
             _ => return None,
         })
     }
@@ -267,5 +266,73 @@ impl LockKind {
             LockKind::Ofd => "OFD lock",
             LockKind::Lease => "lease",
         }
+    }
+
+    /// A lock in words: `POSIX lock, exclusive, bytes 10 to 14`.
+    pub fn detail(self, exclusive: bool, range: Range) -> String {
+        let how = if exclusive { "exclusive" } else { "shared" };
+        match range {
+            Range::ALL => format!("{}, {how}", self.word()),
+            part => format!("{}, {how}, {part}", self.word()),
+        }
+    }
+}
+
+/// The bytes of a file that are locked.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Range {
+    pub start: u64,
+    /// The last one; `None` is as far as there are any.
+    pub end: Option<u64>,
+}
+
+impl Range {
+    /// The whole file, as flock(2) locks it.
+    pub const ALL: Range = Range { start: 0, end: None };
+
+    /// Whether the two have a byte in common.
+    pub fn overlaps(self, other: Range) -> bool {
+        let reaches = |end: Option<u64>, start| end.is_none_or(|end| end >= start);
+        reaches(self.end, other.start) && reaches(other.end, self.start)
+    }
+}
+
+/// `bytes 10 to 14`.
+impl fmt::Display for Range {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Range { start, end: None } => write!(f, "bytes from {start} on"),
+            Range { start, end: Some(end) } if start == end => write!(f, "byte {start}"),
+            Range { start, end: Some(end) } => write!(f, "bytes {start} to {end}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_overlap_if_they_have_a_byte_in_common() {
+        let range = |start, end| Range { start, end };
+        for (one, other, expected) in [
+            (range(0, Some(4)), range(4, Some(9)), true),
+            (range(0, Some(4)), range(5, Some(9)), false),
+            (range(0, Some(9)), range(3, Some(3)), true),
+            (range(5, None), range(0, Some(4)), false),
+            (range(5, None), range(9, None), true),
+            (Range::ALL, range(u64::MAX, Some(u64::MAX)), true),
+        ] {
+            assert_eq!((one.overlaps(other), other.overlaps(one)), (expected, expected), "{one:?} {other:?}");
+        }
+    }
+
+    #[test]
+    fn a_lock_says_what_it_covers_unless_that_is_all() {
+        let detail = |range| LockKind::Posix.detail(true, range);
+        assert_eq!(detail(Range::ALL), "POSIX lock, exclusive");
+        assert_eq!(detail(Range { start: 7, end: None }), "POSIX lock, exclusive, bytes from 7 on");
+        assert_eq!(detail(Range { start: 7, end: Some(7) }), "POSIX lock, exclusive, byte 7");
+        assert_eq!(LockKind::Ofd.detail(false, Range { start: 0, end: Some(9) }), "OFD lock, shared, bytes 0 to 9");
     }
 }

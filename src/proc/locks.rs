@@ -5,8 +5,8 @@
 //! whose /proc/PID/fdinfo says so.
 
 use super::holders::FileId;
-use super::processes::{Clock, directory, number, pids, share};
-use crate::model::{End, Gap, Grade, Hold, How, LockKind, Reason, Resource, Role};
+use super::processes::{self, Clock, INIT, directory, leaves_out, number, pids, share};
+use crate::model::{End, Gap, Grade, Hold, How, LockKind, Range, Reason, Resource, Role};
 use crate::sys::file;
 use nix::dir::Dir;
 use nix::errno::Errno;
@@ -30,9 +30,7 @@ pub struct Lock {
     /// Who took it or waits for it; `None` for an OFD lock, and where that process has ended or is not in the
     /// PID namespace of /proc.
     pub pid: Option<i32>,
-    /// The first byte, and the last one; `None` is as far as there are any.
-    pub start: u64,
-    pub end: Option<u64>,
+    pub range: Range,
     /// Of one that is waited for, the lock in the same list that it waits behind, which may itself wait.
     pub waits_for: Option<usize>,
 }
@@ -116,8 +114,7 @@ impl Line {
             exclusive,
             file: file.unwrap_or(Resource::File { dev: 0, ino: 0 }),
             pid: (pid > 0).then_some(pid),
-            start,
-            end,
+            range: Range { start, end },
             waits_for: None,
         };
         Some(Line { level, file, lock })
@@ -169,18 +166,14 @@ pub fn holders(locks: &mut [Lock]) -> (Vec<Hold>, Vec<Gap>) {
     let unseen = locks.iter().filter(|lock| lock.waits_for.is_none() && !seen.contains(lock));
     let taken: Vec<Holder> = unseen.filter_map(|lock| taker(lock, known(lock.file), &hidden, clock)).collect();
     holders.extend(taken);
-    // Of many parts of a file that one process has locked, one is enough.
-    let key = |holder: &Holder| (holder.end.pid, holder.end.fd, holder.file, holder.lock.kind, holder.lock.exclusive);
-    holders.sort_by_key(key);
-    holders.dedup_by_key(|holder| key(holder));
+    holders.sort_by_key(|holder| (holder.end.pid, holder.end.fd, holder.file, holder.lock.range));
     for lock in locks {
         lock.file = known(lock.file);
     }
     let note = "they belong to others; what they have locked is known only as far as /proc/locks names them";
-    let gaps = match hidden.len() {
-        0 => Vec::new(),
-        count => vec![gap(format!("locks of {count} processes"), Errno::EACCES, note)],
-    };
+    let unseen = hidden.iter().filter(|pid| **pid != INIT).count();
+    let who = processes::hidden(unseen, !leaves_out(&pids));
+    let gaps = who.map(|who| gap(format!("locks of {who}"), Errno::EACCES, note)).into_iter().collect();
     (holders.into_iter().map(Holder::hold).collect(), gaps)
 }
 
@@ -196,7 +189,8 @@ struct Holder {
 
 impl Holder {
     fn hold(self) -> Hold {
-        let how = How::Lock { lock: self.lock.kind, exclusive: self.lock.exclusive };
+        let Lock { kind: lock, exclusive, range, .. } = self.lock;
+        let how = How::Lock { lock, exclusive, range };
         Hold { resource: self.file, how, grade: self.grade, end: Arc::new(self.end) }
     }
 }
@@ -248,8 +242,13 @@ impl Part {
         for entry in entries.into_iter().flatten() {
             let name = entry.file_name();
             let Some(fd) = number(name) else { continue };
-            // A descriptor that was closed meanwhile is none.
-            let Ok(stat) = fstatat(&descriptors, name, AtFlags::empty()) else { continue };
+            let stat = match fstatat(&descriptors, name, AtFlags::empty()) {
+                Ok(stat) => stat,
+                // The names may be seen, and not what they lead to, proc_pid_fd(5).
+                Err(errno @ (Errno::EACCES | Errno::EPERM)) => return Err(errno),
+                // A descriptor that was closed meanwhile is none.
+                Err(_) => continue,
+            };
             if !inodes.contains(&stat.st_ino) {
                 continue;
             }
@@ -309,8 +308,7 @@ mod tests {
             exclusive,
             file,
             pid,
-            start,
-            end,
+            range: Range { start, end },
             waits_for,
         };
         let first = file(0xfe, 0x10, u64::MAX);
@@ -385,7 +383,7 @@ mod tests {
         let (mut holds, _) = holders(&mut locks);
         holds.retain(|hold| hold.resource == id);
         locks.retain(|lock| lock.file == id);
-        locks.sort_by_key(|lock| (lock.waits_for, lock.start));
+        locks.sort_by_key(|lock| (lock.waits_for, lock.range));
         (locks, holds)
     }
 
@@ -410,16 +408,17 @@ mod tests {
         fcntl(&posix, FcntlArg::F_SETLK(&range(100, 0))).unwrap();
         fcntl(&ofd, FcntlArg::F_OFD_SETLK(&range(0, 1))).unwrap();
         let (locks, holds) = look(id(&posix));
-        let parts: Vec<_> = locks.iter().map(|lock| (lock.kind, lock.pid, lock.start, lock.end)).collect();
-        let part = |start, end| (LockKind::Posix, Some(me()), start, end);
+        let parts: Vec<_> = locks.iter().map(|lock| (lock.kind, lock.pid, lock.range)).collect();
+        let part = |start, end| (LockKind::Posix, Some(me()), Range { start, end });
         assert_eq!(parts, [part(10, Some(14)), part(100, None)]);
-        let how = |lock| How::Lock { lock, exclusive: true };
-        assert_eq!(ends(&holds), [(how(LockKind::Posix), Grade::Exact, me(), Some(posix.as_raw_fd()))]);
+        let how = |lock, start, end| How::Lock { lock, exclusive: true, range: Range { start, end } };
+        let held = |start, end| (how(LockKind::Posix, start, end), Grade::Exact, me(), Some(posix.as_raw_fd()));
+        assert_eq!(ends(&holds), [held(10, Some(14)), held(100, None)]);
         let (locks, mut holds) = look(id(&ofd));
         // What other tests start has all of our descriptors until it is executed.
         holds.retain(|hold| hold.end.pid == me());
         assert_eq!((locks.len(), locks[0].pid), (1, None));
-        assert_eq!(ends(&holds), [(how(LockKind::Ofd), Grade::Exact, me(), Some(ofd.as_raw_fd()))]);
+        assert_eq!(ends(&holds), [(how(LockKind::Ofd, 0, Some(0)), Grade::Exact, me(), Some(ofd.as_raw_fd()))]);
         assert_eq!((holds[0].end.role, holds[0].end.started > 0), (Role::Holder, true));
         assert_eq!(look(id(&free.unwrap())), (Vec::new(), Vec::new()));
     }
@@ -453,7 +452,8 @@ mod tests {
         };
         let waiters = [wait(), wait()];
         // The waiters need a moment, and what other tests start has all of our descriptors until it is executed.
-        let expected = [(How::Lock { lock: LockKind::Flock, exclusive: true }, Grade::Exact, pid, Some(0))];
+        let how = How::Lock { lock: LockKind::Flock, exclusive: true, range: Range::ALL };
+        let expected = [(how, Grade::Exact, pid, Some(0))];
         let given_up = std::time::Instant::now() + std::time::Duration::from_secs(20);
         let locks = loop {
             let (locks, holds) = look(id);

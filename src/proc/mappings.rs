@@ -7,7 +7,7 @@
 
 use super::mapped::{Found, Part};
 use super::namespace;
-use super::processes::{Clock, counted, pids, share};
+use super::processes::{Clock, hidden, leaves_out, pids, share};
 use super::shared::Identities;
 use super::sysvipc::{self, Shm};
 use crate::model::{End, Gap, Memory, Reason, Text};
@@ -114,16 +114,17 @@ impl Scan {
             let likely = table.0.get(&segment.id).map_or([0; 2], |row| [row.cpid, row.lpid]);
             pids.sort_by_key(|pid| !likely.contains(pid));
         }
+        let listed = !leaves_out(&pids);
         let mut list = Vec::new();
-        let mut hidden = 0;
+        let mut unseen = 0;
         for part in share(&pids, || Part::new(&self), Part::look) {
             list.extend(part.list);
-            hidden += part.hidden;
+            unseen += part.hidden;
         }
-        self.finish(list, hidden)
+        self.finish(list, unseen, listed)
     }
 
-    fn finish(self, mut list: Vec<Found>, hidden: usize) -> Mappings {
+    fn finish(self, mut list: Vec<Found>, unseen: usize, listed: bool) -> Mappings {
         let ours = |memory| matches!(memory, Memory::Sysv { namespace, .. } if Some(namespace) == self.ours);
         // The table is read after the pass, so that it has what was made meanwhile.
         if self.segment.is_none()
@@ -142,9 +143,9 @@ impl Scan {
         disown(&mut list);
         list.sort_by_key(|mapping| (mapping.memory, mapping.end.pid));
         let gap = match self.segment {
-            Some(segment) => segment.missing(&list, hidden),
-            None => (hidden > 0).then(|| Gap {
-                subject: format!("mappings of {}", counted(hidden)),
+            Some(segment) => segment.missing(&list, unseen),
+            None => hidden(unseen, listed).map(|who| Gap {
+                subject: format!("mappings of {who}"),
                 field: None,
                 reason: Reason { call: "open", errno: libc::EACCES },
                 note: Some("they belong to others; what they have mapped is not known".to_owned()),

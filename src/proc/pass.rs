@@ -1,7 +1,7 @@
 //! The pass over the descriptors of all processes.
 
 use super::holders::{Counter, Descriptors, FileId, Files, Fill, Mix, OpenFile, What, borrow};
-use super::processes::{Clock, counted, number, pids, share};
+use super::processes::{Clock, INIT, hidden, leaves_out, number, pids, share};
 use crate::model::{End, Gap, Reason, Role, Text};
 use crate::sys::descriptor::Devices;
 use crate::sys::pidfd::PidFd;
@@ -40,6 +40,7 @@ pub(super) fn run(wanted: Wanted) -> Descriptors {
     };
     let (devices, clock) = (Devices::learn(), Clock::now());
     let start = || Part { devices, clock, wanted, systems: HashMap::default(), files: Files::default(), hidden: 0 };
+    let listed = !leaves_out(&pids);
     let mut whole = start();
     // We come first: what the threads borrow from others is none of ours.
     if let Some(own) = own_pid() {
@@ -49,7 +50,7 @@ pub(super) fn run(wanted: Wanted) -> Descriptors {
     for part in share(&pids, start, Part::look) {
         whole.merge(part);
     }
-    whole.finish()
+    whole.finish(listed)
 }
 
 /// Our pid as this /proc counts, which may be mounted for another PID namespace.
@@ -104,15 +105,27 @@ impl Part {
         let (entries, directory) = directory;
         for entry in entries.into_iter().flatten() {
             let name = entry.file_name();
-            if let Some(fd) = number(name) {
+            let Some(fd) = number(name) else { continue };
+            match fstatat(&directory, name, AtFlags::empty()) {
+                Ok(stat) => _ = self.descriptor(&directory, name, (fd, stat), &mut process),
+                // The names may be seen, and not what they lead to, proc_pid_fd(5).
+                Err(Errno::EACCES | Errno::EPERM) => {
+                    self.hidden += usize::from(pid != INIT);
+                    return;
+                }
                 // A descriptor that was closed meanwhile is none.
-                self.descriptor(&directory, name, fd, &mut process);
+                Err(_) => {}
             }
         }
     }
 
-    fn descriptor(&mut self, directory: &OwnedFd, name: &CStr, fd: i32, process: &mut Process) -> Option<()> {
-        let stat = fstatat(directory, name, AtFlags::empty()).ok()?;
+    fn descriptor(
+        &mut self,
+        directory: &OwnedFd,
+        name: &CStr,
+        (fd, stat): (i32, FileStat),
+        process: &mut Process,
+    ) -> Option<()> {
         let mut id = FileId::of(&stat);
         let device = Some(id.dev);
         let mut label = None;
@@ -128,7 +141,8 @@ impl Part {
             // The anonymous inode has no type in its mode, or that of a regular file.
             _ if device == self.devices.anonymous => {
                 (link(directory, name)?.raw() == b"anon_inode:[eventfd]").then_some(())?;
-                let known = eventfd(&std::fs::read(format!("/proc/{}/fdinfo/{fd}", process.pid)).ok()?)?;
+                let mut text = [0; 1024];
+                let known = eventfd(beside(directory, &format!("fdinfo/{fd}"), &mut text)?)?;
                 id.ino = known.id;
                 counter = Some(known);
                 What::Eventfd
@@ -145,7 +159,7 @@ impl Part {
             _ => role(&fstatat(directory, name, AtFlags::AT_SYMLINK_NOFOLLOW).ok()?)?,
         };
         if process.who.is_none() {
-            process.who = self.clock.process(process.pid);
+            process.who = self.clock.read(beside(directory, "stat", &mut [0; 1024])?);
         }
         let (command, started) = process.who.clone()?;
         let end = End { pid: process.pid, started, command, fd: Some(fd), role };
@@ -202,19 +216,27 @@ impl Part {
         }
     }
 
-    fn finish(mut self) -> Descriptors {
+    fn finish(mut self, listed: bool) -> Descriptors {
         for file in &mut self.files.list {
             file.ends.sort_by_key(|end| (end.pid, end.fd));
         }
-        let gap = || Gap {
-            subject: format!("open descriptors of {}", counted(self.hidden)),
+        let gap = |who| Gap {
+            subject: format!("open descriptors of {who}"),
             field: None,
             reason: Reason { call: "open", errno: libc::EACCES },
             note: Some("they belong to others; what they have open is not known".to_owned()),
         };
-        let gaps = if self.hidden > 0 { vec![gap()] } else { Vec::new() };
+        let gaps = hidden(self.hidden, listed).map(gap).into_iter().collect();
         Descriptors { devices: self.devices, files: self.files, gaps }
     }
+}
+
+/// A short file of the process whose descriptors a directory has. It is reached from there, for the pid may be that
+/// of another process by now.
+fn beside<'a>(directory: &OwnedFd, file: &str, text: &'a mut [u8]) -> Option<&'a [u8]> {
+    let file = openat(directory, format!("../{file}").as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty());
+    let got = nix::unistd::read(&file.ok()?, text).ok()?;
+    Some(&text[..got])
 }
 
 fn link(directory: &OwnedFd, name: &CStr) -> Option<Text> {

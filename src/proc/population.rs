@@ -1,10 +1,10 @@
 //! Every process as all users may see it: whose it is, when it started, what it comes from.
 
-use super::processes::{Clock, INIT, Unlisted, pids, share, unlisted};
+use super::processes::{self, Clock, INIT, directory, leaves_out, pids, share};
 use super::{namespace, task};
 use crate::model::Text;
 use nix::errno::Errno;
-use std::fs;
+use nix::sys::stat::stat;
 
 /// All processes of this PID namespace but ours, without the kernel's own and without init.
 ///
@@ -45,10 +45,7 @@ impl Population {
         let Ok(mut pids) = pids() else {
             return Population { living: Vec::new(), hidden: Some("/proc may not be read") };
         };
-        let hidden = unlisted().map(|unlisted| match unlisted {
-            Unlisted::Namespaces => "processes of other PID namespaces may use it",
-            Unlisted::Users => "/proc does not list the processes of others (hidepid)",
-        });
+        let hidden = hidden(&pids);
         pids.retain(|pid| *pid != own && *pid != INIT);
         let start = || (Vec::new(), false);
         let look = |(seen, unread): &mut (Vec<Living>, bool), pid| match read(pid, clock) {
@@ -65,15 +62,31 @@ impl Population {
     }
 }
 
+/// Why a list of pids may not be all that share our IPC objects.
+fn hidden(pids: &[i32]) -> Option<&'static str> {
+    if !is_first_pid_namespace() {
+        return Some("processes of other PID namespaces may use it");
+    }
+    leaves_out(pids).then_some("/proc does not list the processes of others (hidepid)")
+}
+
+/// Whether this is the first PID namespace, which sees the processes of all others. Its inode is fixed,
+/// PROC_PID_INIT_INO in include/linux/proc_ns.h.
+pub fn is_first_pid_namespace() -> bool {
+    stat("/proc/self/ns/pid").is_ok_and(|stat| stat.st_ino == 0xefff_fffc)
+}
+
 /// The flag of the kernel's own processes, PF_KTHREAD in include/linux/sched.h.
 const KERNEL_THREAD: u64 = 0x0020_0000;
 
 /// `None` for a process of the kernel and for one that has ended and is only not waited for.
 fn read(pid: i32, clock: Clock) -> nix::Result<Option<Living>> {
-    let file = |name| fs::read(format!("/proc/{pid}/{name}")).map_err(|error| crate::sys::file::errno(&error));
+    // All of it is that of one process, be it that its pid is given to another meanwhile.
+    let process = directory(pid)?;
+    let file = |name| processes::read(&process, name);
     let (line, status) = (file("stat")?, file("status")?);
     let Some(living) = parse(pid, &line, &status, clock) else { return Ok(None) };
-    match namespace::ipc(pid) {
+    match namespace::of(&process) {
         Ok(namespace) => {
             // That takes another right, of which Yama bereaves, ptrace(2).
             let open = match file("syscall") {

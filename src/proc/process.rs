@@ -1,5 +1,7 @@
 //! What /proc says of one process that an object has recorded.
 
+use super::processes::{self, Clock};
+use super::status;
 use crate::model::Text;
 use nix::errno::Errno;
 use nix::sys::signal::kill;
@@ -53,7 +55,20 @@ fn started(stat: &procfs::process::Stat) -> Option<(i64, i64)> {
 /// The command line of a process, arguments separated by spaces; its short name in brackets where it
 /// has none. It is read from bytes: arguments need not be UTF-8.
 pub fn command(pid: i32, comm: &[u8]) -> Text {
-    let mut bytes = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    line(std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default(), comm)
+}
+
+/// The real user and the command line of a process of which the short name and the start are known; `None` if it
+/// has ended. All of it is that process's, be it that its pid is given to another meanwhile.
+pub fn owner(pid: i32, (comm, started): (&Text, i64)) -> Option<(Option<u32>, Text)> {
+    let process = processes::directory(pid).ok()?;
+    let file = |name| processes::read(&process, name).ok();
+    let now = Clock::now().read(&file("stat")?)?;
+    let uid = status::parse(&file("status")?).uid;
+    (now == (comm.clone(), started)).then(|| (uid, line(file("cmdline").unwrap_or_default(), comm.raw())))
+}
+
+fn line(mut bytes: Vec<u8>, comm: &[u8]) -> Text {
     while bytes.last() == Some(&0) {
         bytes.pop();
     }

@@ -1,14 +1,18 @@
 //! All processes: which there are, who they are, and work that several threads share.
 
+use super::population::is_first_pid_namespace;
 use super::task;
 use crate::model::{Gap, Reason, Text};
+use crate::sys::file;
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sys::signal::kill;
-use nix::sys::stat::{Mode, stat};
+use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 use std::ffi::CStr;
+use std::fs::File;
+use std::io::Read as _;
 use std::os::fd::OwnedFd;
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,8 +23,22 @@ use std::thread::ScopedJoinHandle;
 pub(super) const INIT: i32 = 1;
 
 /// `1 process`, `7 processes`.
-pub(super) fn counted(number: usize) -> String {
+fn counted(number: usize) -> String {
     if number == 1 { "1 process".to_owned() } else { format!("{number} processes") }
+}
+
+/// Whether /proc leaves out the processes of others, as under hidepid, proc(5): there is an init, and it is not listed.
+pub(super) fn leaves_out(listed: &[i32]) -> bool {
+    !listed.contains(&INIT) && kill(Pid::from_raw(INIT), None) != Err(Errno::ESRCH)
+}
+
+/// The processes that could not be looked into, in words; `None` if there are none. So many, or all of others where
+/// they are not even `listed`.
+pub(super) fn hidden(count: usize, listed: bool) -> Option<String> {
+    if !listed {
+        return Some("the processes of others, which /proc does not list (hidepid)".to_owned());
+    }
+    (count > 0).then(|| counted(count))
 }
 
 /// The pids that /proc shows, in ascending order, in which the kernel lists them.
@@ -29,36 +47,13 @@ pub fn pids() -> nix::Result<Vec<i32>> {
     entries.into_iter().filter_map(|entry| entry.map(|entry| number(entry.file_name())).transpose()).collect()
 }
 
-/// Processes that /proc does not list, but which may use the same objects.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Unlisted {
-    /// Those of other PID namespaces: only the first one sees all.
-    Namespaces,
-    /// Those of other users, where /proc is mounted with hidepid, proc(5).
-    Users,
-}
-
-/// Which processes /proc does not list; `None` if it lists all.
-pub fn unlisted() -> Option<Unlisted> {
-    /// The inode of the first PID namespace is fixed, PROC_PID_INIT_INO in include/linux/proc_ns.h.
-    const FIRST: u64 = 0xefff_fffc;
-    if !stat("/proc/self/ns/pid").is_ok_and(|stat| stat.st_ino == FIRST) {
-        return Some(Unlisted::Namespaces);
-    }
-    let init = kill(Pid::from_raw(INIT), None) != Err(Errno::ESRCH);
-    (init && stat(format!("/proc/{INIT}").as_str()).is_err()).then_some(Unlisted::Users)
-}
-
-/// The same as what could not be seen by a look at all processes.
+/// That there are processes which /proc does not list because they are of other PID namespaces: only the first one
+/// sees all.
 pub fn unlisted_gap() -> Option<Gap> {
-    let (of, errno) = match unlisted()? {
-        Unlisted::Namespaces => ("PID namespaces", Errno::ESRCH),
-        Unlisted::Users => ("users", Errno::EACCES),
-    };
-    Some(Gap {
-        subject: format!("processes of other {of}"),
+    (!is_first_pid_namespace()).then(|| Gap {
+        subject: "processes of other PID namespaces".to_owned(),
         field: None,
-        reason: Reason { call: "readdir", errno: errno as i32 },
+        reason: Reason { call: "readdir", errno: libc::ESRCH },
         note: Some("/proc does not list them here".to_owned()),
     })
 }
@@ -100,6 +95,14 @@ pub fn share<T: Send>(pids: &[i32], start: impl Fn() -> T + Sync, look: impl Fn(
 pub fn directory(pid: i32) -> nix::Result<OwnedFd> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     openat(AT_FDCWD, format!("/proc/{pid}").as_str(), flags, Mode::empty())
+}
+
+/// A file of the process whose directory in /proc is open.
+pub(super) fn read(process: &OwnedFd, name: &str) -> nix::Result<Vec<u8>> {
+    let opened = openat(process, name, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+    let mut bytes = Vec::new();
+    File::from(opened).read_to_end(&mut bytes).map_err(|error| file::errno(&error))?;
+    Ok(bytes)
 }
 
 /// Reads a file of /proc that has one short line, in as few calls as there can be.

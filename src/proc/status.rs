@@ -52,7 +52,7 @@ fn read_file(path: &str) -> nix::Result<Status> {
     }
 }
 
-fn parse(bytes: &[u8]) -> Status {
+pub(super) fn parse(bytes: &[u8]) -> Status {
     let mut status = Status::default();
     for line in bytes.split(|byte| *byte == b'\n') {
         // The name of the process is the one line that somebody else chooses; the kernel escapes it.

@@ -1,15 +1,20 @@
 //! The kernel's limits, under /proc/sys. Those of IPC belong to the IPC namespace of the reader.
 
 use crate::model::Seen;
-use crate::sys::file;
 use nix::errno::Errno;
-use std::fs;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+use nix::unistd::read;
 
 /// The numbers in a file of /proc/sys, by the name that sysctl(8) gives it: `kernel.msgmni`.
 /// EBADMSG where they are no numbers.
 pub fn numbers(name: &str) -> nix::Result<Vec<u64>> {
     let path = format!("/proc/sys/{}", name.replace('.', "/"));
-    let text = fs::read_to_string(path).map_err(|error| file::errno(&error))?;
+    // One line of a few numbers comes with one read.
+    let mut text = [0; 256];
+    let file = open(path.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+    let got = read(&file, &mut text)?;
+    let text = std::str::from_utf8(&text[..got]).map_err(|_| Errno::EBADMSG)?;
     let numbers: Option<Vec<u64>> = text.split_ascii_whitespace().map(|word| word.parse().ok()).collect();
     numbers.filter(|numbers| !numbers.is_empty()).ok_or(Errno::EBADMSG)
 }

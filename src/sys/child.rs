@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::file::errno;
+use super::guardian;
 use super::pidfd::{self, PidFd};
 use super::run;
 use super::waiter::{Stop, Waiter};
@@ -21,7 +22,9 @@ pub struct Start<'a> {
     pub argv: &'a [OsString],
     /// Both standard input and standard output, where it is given.
     pub streams: Option<OwnedFd>,
-    pub variables: &'a [(&'static str, String)],
+    pub variables: &'a [(&'a str, String)],
+    /// A socket of a guardian that is to know of the command before it is executed.
+    pub announced: Option<BorrowedFd<'a>>,
     /// Whether it leads a process group of its own, so that a signal reaches all that it starts. In ours, it is
     /// reached by what is typed on the terminal.
     pub group: bool,
@@ -36,6 +39,11 @@ impl Start<'_> {
         }
         if self.group {
             command.process_group(0);
+        }
+        if let Some(socket) = self.announced {
+            let socket = socket.as_raw_fd();
+            // SAFETY: between fork and exec it makes system calls alone and allocates nothing.
+            unsafe { command.pre_exec(move || guardian::announce(socket)) };
         }
         Ok(command)
     }

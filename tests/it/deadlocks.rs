@@ -255,10 +255,15 @@ fn a_parent_that_waits_for_a_child_that_waits_for_it() {
     env.out(["mkfifo", "./one"]);
     // Nobody reads what the child writes but its parent, which waits for it to end.
     let parent = env.start_sh("exec 3<>one; cat /dev/zero >&3; :");
+    let mut stuck = Vec::new();
     until("the deadlock", || {
         let cycles = among(&env, &[&parent]);
-        cycles.first().is_some_and(|cycle| pids(cycle).len() == 2 && cycle["edges"][0]["call"] == "wait4")
+        stuck = cycles.first().map_or_else(Vec::new, pids);
+        stuck.len() == 2 && cycles[0]["edges"][0]["call"] == "wait4"
     });
+    // It would outlive its parent.
+    let child = stuck.iter().find(|pid| **pid != parent.pid).unwrap();
+    env.out(["signal", "send", "KILL", &child.to_string()]);
 }
 
 #[test]

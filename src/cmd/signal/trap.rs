@@ -257,7 +257,7 @@ fn execute(
             return Ok(None);
         }
     };
-    let ended = children::attend(&mut child, waiter);
+    let ended = children::attend(&mut child, waiter).map(|(ended, _)| ended);
     // A signal that was handed to the command was for us.
     waiter::put_back();
     match ended {

@@ -135,7 +135,7 @@ fn start(argv: &[OsString], accepted: Accepted) -> nix::Result<Child> {
         variables.push(("IPCX_PEER_GID", peer.gid.to_string()));
     }
     variables.extend(accepted.address.map(|address| ("IPCX_PEER_ADDRESS", address.to_string())));
-    Child::start(Start { argv, streams: Some(accepted.socket), variables: &variables, group: true })
+    Child::start(Start { argv, streams: Some(accepted.socket), variables: &variables, group: true, announced: None })
 }
 
 fn serve_one(command: &OsString, listener: Listener, waiter: &Waiter) -> Outcome {

@@ -132,7 +132,12 @@ fn needs(facts: &Facts<'_>, blocked: &Blocked) -> Vec<Need> {
         Awaits::Open { file, path, write } => vec![open::fifo(facts, blocked, *file, path, *write)],
         Awaits::Futex { word: Some(word), what } => vec![lock::futex(facts, blocked, *word, *what)],
         Awaits::Futex { word: None, .. } => Vec::new(),
-        Awaits::Lock { file, lock, exclusive, .. } => lock::file(facts, blocked, *file, *lock, *exclusive),
+        Awaits::Lock { fd, file, lock, exclusive, range } => lock::file(
+            facts,
+            blocked,
+            *file,
+            &lock::Wanted { fd: *fd, lock: *lock, exclusive: *exclusive, range: *range },
+        ),
         Awaits::Child { pid, change } => vec![child(facts, &blocked.task, *pid, *change)],
         Awaits::Any { files, more } => flow::any(facts, blocked, files, *more).into_iter().collect(),
         Awaits::Signal { .. } | Awaits::Sleep | Awaits::Other { .. } => Vec::new(),

@@ -3,7 +3,7 @@
 
 use super::super::facts::Facts;
 use super::{Nature, Need, Waker, note_stopped};
-use crate::model::{Blocked, Grade, How, Resource, SemOp};
+use crate::model::{Adjustment, Blocked, Grade, How, Resource, SemOp};
 
 /// An operation that cannot be done now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,7 +64,7 @@ fn semaphore(facts: &Facts<'_>, blocked: &Blocked, set: Resource, stop: Stop, ot
     };
     if amount < 0 {
         for hold in facts.scene().holds_of(set) {
-            let How::Undo { index: of, amount } = hold.how else { continue };
+            let How::Undo(Some(Adjustment { index: of, amount })) = hold.how else { continue };
             if of == index && amount > 0 && need.by.iter().all(|waker| waker.pid != hold.end.pid) {
                 // A consumer that takes what others post with undo looks just as one that waits for itself.
                 let own = hold.end.pid == blocked.task.pid;

@@ -44,7 +44,7 @@ pub fn deadlocks(facts: &Facts<'_>) -> (Vec<Told>, usize) {
     if first.is_empty() {
         return (first, among);
     }
-    let holders = Holders::new(Needs::SCAN);
+    let holders = Holders::new(Needs::USERS);
     let scene = Scene::new(&holders);
     let (mut second, among) = look(&Facts::new(&scene));
     second.retain(|told| first.iter().any(|before| before.asleep == told.asleep));

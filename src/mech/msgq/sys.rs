@@ -45,16 +45,24 @@ pub(super) fn remove(id: i32) -> nix::Result<()> {
     Errno::result(unsafe { libc::msgctl(id, libc::IPC_RMID, ptr::null_mut()) }).map(drop)
 }
 
-/// Queues, messages and bytes in this namespace.
-pub(super) fn info() -> nix::Result<(u64, u64, u64)> {
+/// The queues in this namespace, and what bounds them.
+#[derive(Clone, Copy)]
+pub(super) struct Info {
+    pub queues: u64,
+    /// kernel.msgmni, kernel.msgmax and kernel.msgmnb.
+    pub most: u64,
+    pub message: u64,
+    pub bytes: u64,
+}
+
+pub(super) fn info() -> nix::Result<Info> {
     // struct msginfo is eight ints (include/uapi/linux/msg.h).
     let mut info = [0i32; 8];
     // SAFETY: MSG_INFO fills a struct msginfo, which `info` is as large as; libc declares the
     // parameter as msqid_ds for all commands.
     Errno::result(unsafe { libc::msgctl(0, MSG_INFO, info.as_mut_ptr().cast()) })?;
-    let [pool, map, .., total, _] = info;
-    let count = |n: i32| u64::try_from(n).unwrap_or(0);
-    Ok((count(pool), count(map), count(total)))
+    let [queues, _, message, bytes, most, ..] = info.map(|n| u64::try_from(n).unwrap_or(0));
+    Ok(Info { queues, most, message, bytes })
 }
 
 /// A message as the calls take it: the type, then the text. Words keep the type aligned.

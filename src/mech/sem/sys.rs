@@ -3,7 +3,6 @@
 
 use crate::mech::{Op, sysv};
 use nix::errno::Errno;
-use std::ffi::CStr;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::ptr;
@@ -90,27 +89,36 @@ pub(super) fn operate(id: i32, ops: &[Op], nowait: bool, left: Option<Duration>)
     Errno::result(unsafe { semtimedop(id, array.as_mut_ptr(), array.len(), left) }).map(drop)
 }
 
-/// Sets and semaphores in this namespace.
-pub(super) fn info() -> nix::Result<(u64, u64)> {
+/// The sets and semaphores in this namespace, and what bounds them.
+#[derive(Clone, Copy)]
+pub(super) struct Info {
+    pub sets: u64,
+    pub semaphores: u64,
+    /// The numbers of kernel.sem, by their names in the man pages.
+    pub semmsl: u64,
+    pub semmns: u64,
+    pub semopm: u64,
+    pub semmni: u64,
+}
+
+pub(super) fn info() -> nix::Result<Info> {
     // struct seminfo is ten ints (include/uapi/linux/sem.h); SEM_INFO puts the sets in use into
     // semusz and the semaphores into semaem.
     let mut info = [0i32; 10];
     // SAFETY: SEM_INFO fills a struct seminfo, which `info` is as large as.
     Errno::result(unsafe { libc::semctl(0, 0, SEM_INFO, info.as_mut_ptr()) })?;
-    let count = |n: i32| u64::try_from(n).unwrap_or(0);
-    Ok((count(info[7]), count(info[9])))
+    let [_, semmni, semmns, _, semmsl, semopm, _, sets, _, semaphores] = info.map(|n| u64::try_from(n).unwrap_or(0));
+    Ok(Info { sets, semaphores, semmsl, semmns, semopm, semmni })
 }
 
-/// sem_open(3) with O_CREAT and O_EXCL; the C library makes it under another name and links it, so
-/// nobody sees it half-made.
-pub(super) fn create(name: &CStr, mode: u32, value: u32) -> nix::Result<()> {
-    // SAFETY: `name` ends with NUL; O_CREAT takes a mode and a value.
-    let semaphore = unsafe { libc::sem_open(name.as_ptr(), libc::O_CREAT | libc::O_EXCL, mode, value) };
-    if semaphore == libc::SEM_FAILED {
-        return Err(Errno::last());
+/// What the file of a new named semaphore holds, which is what sem_init(3) makes of one that processes share.
+pub(super) fn initial(value: u32) -> nix::Result<[u8; SIZE]> {
+    let mut semaphore = MaybeUninit::<libc::sem_t>::zeroed();
+    // SAFETY: the call fills the semaphore, whose bytes were all initialised before.
+    unsafe {
+        Errno::result(libc::sem_init(semaphore.as_mut_ptr(), 1, value))?;
+        Ok(semaphore.as_ptr().cast::<[u8; SIZE]>().read())
     }
-    // SAFETY: it was opened just now.
-    Errno::result(unsafe { libc::sem_close(semaphore) }).map(drop)
 }
 
 unsafe extern "C" {

@@ -70,8 +70,16 @@ impl Mechanism for PosixShm {
         with_place(id, |place| Ok(Opened::Region(Box::new(place.region(access)?))))
     }
 
-    fn usage(&self, object: &Object, _: &Holders) -> Seen<Usage> {
-        object.name().map_or(Seen::Skipped, |name| devshm::usage_of(object, &devshm::path("", name)))
+    fn usage(&self, object: &Object, holders: &Holders) -> Seen<Usage> {
+        self.usage_under(&Root::Ours, object, holders)
+    }
+
+    fn usage_under(&self, root: &Root, object: &Object, _: &Holders) -> Seen<Usage> {
+        let Some(name) = object.name() else { return Seen::Skipped };
+        match root.directory(devshm::DIRECTORY) {
+            Ok(shm) => devshm::usage_of(object, &devshm::path_in(shm.path(), "", name)),
+            Err(errno) => Seen::hidden("openat2", errno as i32),
+        }
     }
 
     fn remove(&self, object: &Object) -> Result<Option<String>> {
@@ -88,6 +96,9 @@ impl Mechanism for PosixShm {
     }
 
     fn limits_under(&self, root: &Root) -> Vec<Limit> {
-        root.directory(devshm::DIRECTORY).map_or_else(|_| Vec::new(), |shm| devshm::limits(shm.path()))
+        match root.directory(devshm::DIRECTORY) {
+            Err(Errno::ENOENT) => Vec::new(),
+            directory => devshm::limits(directory),
+        }
     }
 }

@@ -12,6 +12,7 @@ use std::ptr;
 /// IPC_STAT by index and without permission, Linux 4.17 (include/uapi/linux/shm.h).
 const SHM_STAT_ANY: libc::c_int = 15;
 const SHM_INFO: libc::c_int = 14;
+const IPC_INFO: libc::c_int = 3;
 
 pub(super) fn get(key: i32, size: usize, flags: i32) -> nix::Result<i32> {
     // SAFETY: shmget takes three numbers.
@@ -62,6 +63,24 @@ pub(super) fn info() -> nix::Result<(u64, u64)> {
     // declares the parameter as shmid_ds for all commands.
     Errno::result(unsafe { libc::shmctl(0, SHM_INFO, (&raw mut info).cast()) })?;
     Ok((u64::try_from(info.used_ids).unwrap_or(0), info.total))
+}
+
+/// What bounds the segments of this namespace.
+#[derive(Clone, Copy)]
+pub(super) struct Bounds {
+    pub shmmax: u64,
+    pub shmmni: u64,
+    pub shmall: u64,
+}
+
+pub(super) fn bounds() -> nix::Result<Bounds> {
+    // struct shminfo64 is nine longs (include/uapi/asm-generic/shmbuf.h).
+    let mut info: [libc::c_ulong; 9] = [0; 9];
+    // SAFETY: IPC_INFO fills a struct shminfo64, which `info` is as large as; libc declares the parameter as
+    // shmid_ds for all commands.
+    Errno::result(unsafe { libc::shmctl(0, IPC_INFO, info.as_mut_ptr().cast()) })?;
+    let [shmmax, _, shmmni, _, shmall, ..] = info;
+    Ok(Bounds { shmmax, shmmni, shmall })
 }
 
 /// How much is moved and made present at once.

@@ -10,7 +10,7 @@ use crate::mech::{
 };
 use crate::model::{Family, Ident, Kind, Needs, Object, ObjectRef, Recorded, Seen, Value};
 use crate::proc::holders::Holders;
-use crate::proc::{sysctl, sysvipc};
+use crate::proc::sysvipc;
 use crate::sys::waiter;
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit};
@@ -21,6 +21,10 @@ pub struct SysvShm;
 /// The kernel's flags above the permission bits (include/linux/shm.h).
 const SHM_DEST: u32 = 0o1000;
 const SHM_LOCKED: u32 = 0o2000;
+
+/// A segment that goes with the last detach, in the words of ipcs(1).
+const DEST: &str = "dest";
+const DEST_LOCKED: &str = "dest,locked";
 
 fn reference(id: i32) -> ObjectRef {
     sysv::reference(Kind::Shm, id)
@@ -40,8 +44,8 @@ fn from_row(row: &sysvipc::Shm) -> Object {
     facts.push("size", Value::Size(row.size));
     facts.push("nattch", Value::Count(row.nattch));
     let status = match (row.perm.mode & SHM_DEST != 0, row.perm.mode & SHM_LOCKED != 0) {
-        (true, true) => Seen::Is(Value::Word("dest,locked")),
-        (true, false) => Seen::Is(Value::Word("dest")),
+        (true, true) => Seen::Is(Value::Word(DEST_LOCKED)),
+        (true, false) => Seen::Is(Value::Word(DEST)),
         (false, true) => Seen::Is(Value::Word("locked")),
         (false, false) => Seen::Absent,
     };
@@ -100,6 +104,9 @@ impl Mechanism for SysvShm {
 
     fn scan(&self, needs: Needs, _: &Holders) -> Found {
         let mut found = Found::default();
+        if sys::info().is_ok_and(|(segments, _)| segments == 0) {
+            return found;
+        }
         let rows = sysv::table("shm", sysvipc::shm, &mut found.gaps);
         found.objects.reserve_exact(rows.len());
         for row in &rows {
@@ -199,6 +206,15 @@ impl Mechanism for SysvShm {
         Seen::Is(records)
     }
 
+    fn can_remove(&self, object: &Object) -> Result<()> {
+        if !matches!(object.facts.get("status"), Some(Seen::Is(Value::Word(DEST | DEST_LOCKED)))) {
+            return Ok(());
+        }
+        let left = object.number("nattch").unwrap_or(0);
+        let cause = format!("it is removed already; its memory is freed at the last of {left} detaches");
+        Err(Error::refused(&object.reference, Status::Failed, cause).hinting("`ipcx show` tells who has it attached"))
+    }
+
     fn remove(&self, object: &Object) -> Result<Option<String>> {
         let id = sysv::id(object, "shmctl")?;
         let segment = stat(id)?;
@@ -230,17 +246,15 @@ impl Mechanism for SysvShm {
     }
 
     fn limits(&self) -> Vec<Limit> {
-        let info = sys::info();
-        let used = |part: fn((u64, u64)) -> u64| match info {
-            Ok(info) => Seen::Is(part(info)),
-            Err(errno) => Seen::hidden("shmctl", errno as i32),
-        };
-        let limit = |name, help, setting, unit, used| Limit {
+        let hidden = |errno: Errno| Seen::hidden("shmctl", errno as i32);
+        let (info, bounds) = (sys::info(), sys::bounds());
+        let used = |part: fn((u64, u64)) -> u64| info.map_or_else(hidden, |info| Seen::Is(part(info)));
+        let limit = |name, help, setting, unit, limit: fn(sys::Bounds) -> u64, used| Limit {
             noun: Kind::Shm.noun(),
             family: Family::Sysv,
             name,
             help,
-            limit: sysctl::limit(setting, 0),
+            limit: bounds.map_or_else(hidden, |bounds| Seen::Is(limit(bounds))),
             used,
             unit,
             setting,
@@ -251,6 +265,7 @@ impl Mechanism for SysvShm {
                 "segments in this IPC namespace",
                 "kernel.shmmni",
                 Unit::Objects,
+                |bounds| bounds.shmmni,
                 used(|(segments, _)| segments),
             ),
             limit(
@@ -258,9 +273,10 @@ impl Mechanism for SysvShm {
                 "pages of all segments, each rounded up",
                 "kernel.shmall",
                 Unit::Pages,
+                |bounds| bounds.shmall,
                 used(|(_, pages)| pages),
             ),
-            limit("SHMMAX", "bytes of one segment", "kernel.shmmax", Unit::Bytes, Seen::Absent),
+            limit("SHMMAX", "bytes of one segment", "kernel.shmmax", Unit::Bytes, |bounds| bounds.shmmax, Seen::Absent),
         ]
     }
 }

@@ -2,7 +2,7 @@
 //! when they give up.
 
 use super::{Look, futex, open};
-use crate::model::{Awaits, Change, Kind, LockKind, Resource, SemOp, SignalSet, Text, Timeout};
+use crate::model::{Awaits, Change, Kind, LockKind, Range, Resource, SemOp, SignalSet, Text, Timeout};
 use crate::proc::task::{Blocked as Call, Transfer};
 use std::os::unix::ffi::OsStringExt as _;
 use std::time::Duration;
@@ -48,7 +48,8 @@ pub(super) fn awaits(look: &Look, call: &Call) -> Option<Awaits> {
         libc::SYS_futex => return futex::awaits(look, call),
         libc::SYS_flock => {
             let exclusive = call.int(1) & libc::LOCK_EX != 0;
-            Awaits::Lock { fd, file: look.file(fd)?, lock: LockKind::Flock, exclusive }
+            let range = Some(Range::ALL);
+            Awaits::Lock { fd, file: look.file(fd)?, lock: LockKind::Flock, exclusive, range }
         }
         libc::SYS_fcntl => {
             let lock = match call.int(1) {
@@ -56,9 +57,8 @@ pub(super) fn awaits(look: &Look, call: &Call) -> Option<Awaits> {
                 libc::F_OFD_SETLKW => LockKind::Ofd,
                 _ => return None,
             };
-            // struct flock begins with its type.
-            let kind = i16::from_ne_bytes(look.target.memory()?.bytes(third)?);
-            Awaits::Lock { fd, file: look.file(fd)?, lock, exclusive: i32::from(kind) == libc::F_WRLCK }
+            let (exclusive, range) = wanted(&look.target.memory()?.bytes(third)?);
+            Awaits::Lock { fd, file: look.file(fd)?, lock, exclusive, range }
         }
         // It waits for the end, whatever its options add.
         libc::SYS_wait4 => Awaits::Child { pid: child(look, call.int(0))?, change: Change::End },
@@ -99,6 +99,21 @@ fn operation([a, b, c, d, e, f]: [u8; 6]) -> SemOp {
         amount: i16::from_ne_bytes([c, d]),
         undo: i32::from(flags) & libc::SEM_UNDO != 0,
     }
+}
+
+/// Whether struct flock { short l_type, l_whence; long l_start, l_len; … } asks for an exclusive lock, and on which
+/// bytes if they count from the start of the file.
+fn wanted(flock: &[u8; 24]) -> (bool, Option<Range>) {
+    let short = |at: usize| i32::from(i16::from_ne_bytes([flock[at], flock[at + 1]]));
+    let long = |at: usize| flock[at..].first_chunk().map_or(0, |bytes| i64::from_ne_bytes(*bytes));
+    let (start, length) = (long(8), long(16));
+    let range = || {
+        // A negative length is that of the bytes before the start.
+        let first = u64::try_from(if length < 0 { start.checked_add(length)? } else { start }).ok()?;
+        let end = length.unsigned_abs().checked_sub(1).map(|more| first.saturating_add(more));
+        Some(Range { start: first, end })
+    };
+    (short(0) == libc::F_WRLCK, (short(2) == libc::SEEK_SET).then(range).flatten())
 }
 
 fn opening(look: &Look, call: &Call) -> Option<Awaits> {
@@ -305,6 +320,25 @@ mod tests {
         assert_eq!(change(libc::WEXITED | libc::WSTOPPED | libc::WCONTINUED | libc::__WALL), Change::End);
         assert_eq!(change(libc::WSTOPPED | libc::WNOWAIT), Change::Stop);
         assert_eq!([change(libc::WCONTINUED), change(libc::WCONTINUED | libc::WSTOPPED)], [Change::Other; 2]);
+    }
+
+    #[test]
+    fn the_bytes_of_a_lock_are_those_from_the_start_of_the_file_on() {
+        let flock = |kind: i32, whence: i32, start: i64, length: i64| {
+            let mut bytes = [0; 24];
+            bytes[..2].copy_from_slice(&i16::try_from(kind).unwrap().to_ne_bytes());
+            bytes[2..4].copy_from_slice(&i16::try_from(whence).unwrap().to_ne_bytes());
+            bytes[8..16].copy_from_slice(&start.to_ne_bytes());
+            bytes[16..].copy_from_slice(&length.to_ne_bytes());
+            wanted(&bytes)
+        };
+        let range = |start, end| Some(Range { start, end });
+        assert_eq!(flock(libc::F_WRLCK, libc::SEEK_SET, 10, 20), (true, range(10, Some(29))));
+        assert_eq!(flock(libc::F_RDLCK, libc::SEEK_SET, 10, 0), (false, range(10, None)));
+        assert_eq!(flock(libc::F_WRLCK, libc::SEEK_SET, 10, -4), (true, range(6, Some(9))));
+        assert_eq!(flock(libc::F_WRLCK, libc::SEEK_END, 0, 1), (true, None));
+        assert_eq!(flock(libc::F_WRLCK, libc::SEEK_SET, -1, 1), (true, None));
+        assert_eq!(flock(libc::F_WRLCK, libc::SEEK_SET, i64::MIN, -1), (true, None));
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub mod robust;
 mod since;
 pub(super) mod target;
 
-use super::processes::{Clock, INIT, counted, pids, share, unlisted_gap};
+use super::processes::{Clock, INIT, hidden, leaves_out, pids, share, unlisted_gap};
 use super::shared::Identities;
 use super::task::{self, Blocked as Call, Doing};
 use crate::model::{Awaits, Blocked, Gap, Reason, Resource, Task, Text, Timeout};
@@ -79,10 +79,10 @@ pub fn all() -> Blocking {
         }
     };
     let part = Walk::start().over(&pids);
-    let hidden = |(pid, errno): &&(i32, Errno)| matches!(errno, Errno::EACCES | Errno::EPERM) && *pid != INIT;
-    let hidden = part.failed.iter().filter(hidden).count();
+    let unseen = |(pid, errno): &&(i32, Errno)| matches!(errno, Errno::EACCES | Errno::EPERM) && *pid != INIT;
+    let unseen = part.failed.iter().filter(unseen).count();
     let note = || Some("they belong to others; what they wait for is not known".to_owned());
-    let gaps = (hidden > 0).then(|| gap(format!("calls of {}", counted(hidden)), Errno::EACCES, note()));
+    let gaps = hidden(unseen, !leaves_out(&pids)).map(|who| gap(format!("calls of {who}"), Errno::EACCES, note()));
     Blocking::new(part.found, gaps.into_iter().chain(unlisted_gap()).collect())
 }
 

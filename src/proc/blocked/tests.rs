@@ -1,7 +1,7 @@
 //! Threads and children of this process are blocked in every way that can be staged, and looked at.
 
 use super::*;
-use crate::model::{Change, Futex, Kind, LockKind, Memory, Owner, Polled, SemOp, Signal, SignalSet};
+use crate::model::{Change, Futex, Kind, LockKind, Memory, Owner, Polled, Range, SemOp, Signal, SignalSet};
 use crate::sys::staged::{self, Shared};
 use nix::fcntl::{FcntlArg, Flock, FlockArg, OFlag, fcntl, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout};
@@ -154,7 +154,8 @@ fn locks_on_files_tell_their_kind() {
     let waits = open();
     let (fd, resource) = (waits.as_raw_fd(), file(&waits));
     let seen = look(&["flock"], move || Flock::lock(waits, FlockArg::LockShared), |_| drop(held));
-    assert_eq!(seen.awaits, Awaits::Lock { fd, file: resource, lock: LockKind::Flock, exclusive: false });
+    let range = Some(Range::ALL);
+    assert_eq!(seen.awaits, Awaits::Lock { fd, file: resource, lock: LockKind::Flock, exclusive: false, range });
 
     let lock =
         |kind: i32| libc::flock { l_type: i16::try_from(kind).unwrap(), l_whence: 0, l_start: 10, l_len: 20, l_pid: 0 };
@@ -162,7 +163,8 @@ fn locks_on_files_tell_their_kind() {
     fcntl(&holds, FcntlArg::F_OFD_SETLK(&lock(libc::F_WRLCK))).unwrap();
     let fd = waits.as_raw_fd();
     let seen = look(&["fcntl"], move || fcntl(&waits, FcntlArg::F_OFD_SETLKW(&lock(libc::F_WRLCK))), |_| drop(holds));
-    assert_eq!(seen.awaits, Awaits::Lock { fd, file: resource, lock: LockKind::Ofd, exclusive: true });
+    let range = Some(Range { start: 10, end: Some(29) });
+    assert_eq!(seen.awaits, Awaits::Lock { fd, file: resource, lock: LockKind::Ofd, exclusive: true, range });
 }
 
 #[test]

@@ -213,18 +213,18 @@ fn a_missing_dev_shm_or_table_is_unknown_and_not_zero() {
 #[test]
 fn a_limit_that_cannot_be_read_is_unknown_and_no_warning_passes_over_it() {
     let env = Env::new();
-    env.out(["msgq", "create"]);
+    env.out(["msgq", "create", "/jobs"]);
     fs::create_dir(env.path("empty")).unwrap();
-    env.sh("mount --bind empty /proc/sys/kernel").assert().success();
+    env.sh("mount --bind empty /proc/sys/fs/mqueue").assert().success();
     let document = env.json(["limits", "msgq", "--json"]);
-    assert_eq!(named(&document["objects"], "MSGMNI")["limit"], Value::Null);
-    assert_eq!(named(&document["objects"], "MSGMNI")["used"], 1);
+    assert_eq!(named(&document["objects"], "queues_max")["limit"], Value::Null);
+    assert_eq!(named(&document["objects"], "queues_max")["used"], 1);
     let gaps = document["gaps"].as_array().unwrap();
-    let gap = gaps.iter().find(|gap| gap["subject"] == "MSGMNI" && gap["field"] == "limit");
+    let gap = gaps.iter().find(|gap| gap["subject"] == "queues_max" && gap["field"] == "limit");
     assert_eq!(gap.map(|gap| &gap["errno"]), Some(&json!("ENOENT")), "{document:#}");
     let said = env.ipcx(["limits", "msgq", "--warn", "50"]).output().unwrap().stderr;
     let said = String::from_utf8(said).unwrap();
-    assert!(said.contains("MSGMNI"), "a check that could not check says so: {said}");
+    assert!(said.contains("queues_max"), "a check that could not check says so: {said}");
 }
 
 /// A user that no other test is.

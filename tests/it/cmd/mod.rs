@@ -21,3 +21,4 @@ mod sock;
 mod stale;
 mod watch;
 mod why;
+mod with;

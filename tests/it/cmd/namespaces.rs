@@ -1,70 +1,11 @@
+use crate::kit::elsewhere::{Elsewhere, inode, stay, within};
 use crate::kit::look::{by_ref, mount_mqueue};
-use crate::kit::{Env, NOBODY, PATIENCE, Refusal, Running, half_made_set, until};
+use crate::kit::{Env, NOBODY, Refusal, half_made_set, until};
 use crate::skip;
 use serde_json::{Value, json};
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::JoinHandle;
-
-/// The inode of a process' IPC namespace.
-fn inode(pid: u32) -> u64 {
-    fs::metadata(format!("/proc/{pid}/ns/ipc")).unwrap().ino()
-}
-
-/// A process that stays in the namespaces of the calling thread until it is killed.
-fn stay() -> Running {
-    Running::start(Command::new("cat"))
-}
-
-/// Namespaces of another test thread's making, in which a process stays.
-struct Elsewhere {
-    pid: u32,
-    inode: u64,
-    leave: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Elsewhere {
-    /// Makes them, and in them what `make` makes.
-    fn new(make: impl FnOnce(&Env) + Send + 'static) -> Elsewhere {
-        Elsewhere::with(make, Command::new("cat"))
-    }
-
-    fn with(make: impl FnOnce(&Env) + Send + 'static, command: Command) -> Elsewhere {
-        let (ready, pid) = channel();
-        let (leave, left): (Sender<()>, Receiver<()>) = channel();
-        let thread = std::thread::spawn(move || {
-            let env = Env::new();
-            make(&env);
-            let process = Running::start(command);
-            ready.send(process.pid).unwrap();
-            // Sent, or the test has ended.
-            let _ = left.recv();
-        });
-        let pid = pid.recv_timeout(PATIENCE).unwrap();
-        Elsewhere { pid, inode: inode(pid), leave: Some(leave), thread: Some(thread) }
-    }
-
-    /// Ends the process.
-    fn leave(&mut self) {
-        drop(self.leave.take());
-        self.thread.take().map(JoinHandle::join).unwrap().unwrap();
-    }
-}
-
-impl Drop for Elsewhere {
-    fn drop(&mut self) {
-        drop(self.leave.take());
-    }
-}
-
-/// Those of a list that are in a namespace.
-fn within(objects: &Value, inode: u64) -> Value {
-    objects.as_array().unwrap().iter().filter(|object| object["namespace"] == inode).cloned().collect()
-}
 
 #[test]
 fn the_same_reference_in_several_namespaces_is_a_row_in_each() {

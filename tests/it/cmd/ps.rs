@@ -1,5 +1,6 @@
+use crate::kit::elsewhere::{Elsewhere, inode};
 use crate::kit::look::{assert_harmless, refused};
-use crate::kit::{Env, Running, until};
+use crate::kit::{Env, Running, program, until};
 use serde_json::{Value, json};
 
 /// The row of a process, once it waits.
@@ -154,4 +155,113 @@ fn hostile_names_are_escaped_in_every_form() {
     }
     let dot = env.out(["ps", "--dot", &pid]);
     assert!(dot.contains(&format!(r#"p{pid} [label="{pid} (\\x1b\"\\\\\\x0a)"];"#)), "{dot}");
+}
+
+/// A process in a namespace of its own that uses an object there.
+fn waits_elsewhere(make: &'static [&'static str], args: &'static [&'static str]) -> Elsewhere {
+    let mut command = std::process::Command::new(program());
+    command.args(args);
+    Elsewhere::with(move |env| drop(env.out(make)), command)
+}
+
+/// The rows of a process once it waits.
+#[track_caller]
+fn rows(env: &Env, pid: u32, args: &[&str]) -> Vec<Value> {
+    let mut found = Vec::new();
+    until(&format!("pid {pid} to wait"), || {
+        let all = env.json(["ps", "--json"].iter().chain(args))["objects"].clone();
+        found = all.as_array().unwrap().iter().filter(|row| row["pid"] == pid).cloned().collect();
+        found.iter().any(|row| row["role"] == "waits" || row["waits"].as_array().is_some_and(|waits| !waits.is_empty()))
+    });
+    found
+}
+
+#[test]
+fn the_namespace_of_each_process_is_told_when_it_is_asked_for() {
+    let env = Env::new();
+    env.out(["sem", "create"]);
+    let here = env.start(["sem", "wait", "0"]);
+    let there = waits_elsewhere(&["sem", "create"], &["sem", "wait", "0"]);
+    let (ours, pid) = (inode(here.pid), there.pid.to_string());
+    let row = |pid| rows(&env, pid, &["--all-namespaces"]).remove(0);
+    assert_eq!((&row(here.pid)["namespace"], &row(here.pid)["container"]), (&json!(ours), &Value::Null));
+    assert_eq!(row(there.pid)["namespace"], there.inode);
+    assert!(row(there.pid)["container"].is_string());
+    let waits = rows(&env, there.pid, &[&pid, "--all-namespaces"]);
+    assert!(waits.iter().all(|row| row["namespace"] == there.inode), "{waits:#?}");
+    // One namespace alone, by a process or by its number.
+    for name in [pid.clone(), there.inode.to_string()] {
+        assert_eq!(rows(&env, there.pid, &["--namespace", &name]).len(), 1);
+        let all = env.json(["ps", "--json", "--namespace", &name])["objects"].clone();
+        assert!(all.as_array().unwrap().iter().all(|row| row["namespace"] == there.inode), "{all:#}");
+    }
+    let of_ours = env.out(["ps", "--namespace", &ours.to_string(), "--raw", "--no-headings"]);
+    let starts = |pid: u32| of_ours.lines().any(|line| line.starts_with(&format!("{ours}\t-\t{pid}\t")));
+    assert!(starts(here.pid) && !starts(there.pid), "{of_ours}");
+    assert!(rows(&env, there.pid, &[])[0].get("namespace").is_none());
+    env.fails(2, ["ps", "-o", "namespace"]);
+    env.fails(2, ["ps", "--namespace", "1", "--all-namespaces"]);
+    env.fails(3, ["ps", "--namespace", "2147483647"]);
+}
+
+#[test]
+fn a_set_of_the_same_number_in_another_namespace_is_not_taken_for_ours() {
+    let env = Env::new();
+    // Ours has another value, and one who has taken of it lives.
+    env.out(["sem", "create", "--value", "5"]);
+    let mut user = env.start(["sem", "op", "0", "--undo", "0=-1", "--", "sh", "-c", "echo; read x"]);
+    assert_eq!(user.line(), "");
+    let there = waits_elsewhere(&["sem", "create"], &["sem", "wait", "0"]);
+    let pid = there.pid.to_string();
+    let waits = rows(&env, there.pid, &[])[0]["waits"][0].clone();
+    let name = format!("sem/0 of IPC namespace {}", there.inode);
+    assert_eq!((&waits["ref"], &waits["object"]), (&Value::Null, &json!(name)));
+    let said = env.json(["why", &pid, "--json"])["objects"][0].clone();
+    let text = said["text"].as_str().unwrap();
+    assert!(text.contains(&format!("in semtimedop for semaphore 0 of {name}.")), "{text}");
+    assert!(!text.contains("Its value is"), "the value of ours says nothing: {text}");
+    assert_eq!((&said["ref"], &said["wakers"], &said["odd"]), (&Value::Null, &json!([]), &json!([])), "{said:#}");
+    let users = env.json(["ps", "--json", &user.pid.to_string()])["objects"].to_string();
+    assert!(!users.contains("of IPC namespace"), "{users}");
+    let ours = env.json(["show", "sem/0", "--json"])["objects"][0]["waiters"].clone();
+    // An ordinary user does not see all who may wait.
+    assert!(ours == json!([]) || ours.is_null(), "{ours:#}");
+    let graph = env.out(["ps", "--graph"]);
+    let paragraph = |first: &str| graph.split("\n\n").find(|part| part.lines().next() == Some(first));
+    let theirs = paragraph(&name).unwrap_or_else(|| panic!("{graph}"));
+    assert!(theirs.contains(&format!("<-- {pid} ")) && !theirs.contains("-->"), "{graph}");
+}
+
+#[test]
+fn a_queue_of_the_same_number_in_another_namespace_is_not_taken_for_ours() {
+    let env = Env::new();
+    env.out(["msgq", "create"]);
+    env.out(["msgq", "send", "0", "-t", "3", "x"]);
+    let there = waits_elsewhere(&["msgq", "create"], &["msgq", "recv", "0", "-t", "7"]);
+    let pid = there.pid.to_string();
+    rows(&env, there.pid, &[]);
+    let said = env.json(["why", &pid, "--json"])["objects"][0].clone();
+    let name = format!("a message of type 7 in msgq/0 of IPC namespace {}.", there.inode);
+    assert!(said["text"].as_str().unwrap().contains(&name), "{said:#}");
+    assert_eq!((&said["ref"], &said["wakers"], &said["odd"]), (&Value::Null, &json!([]), &json!([])), "{said:#}");
+    assert!(!said["text"].as_str().unwrap().contains("The queue"), "{said:#}");
+}
+
+#[test]
+fn what_is_used_in_another_namespace_is_listed_by_its_name_there() {
+    let env = Env::new();
+    env.sh("ipcx shm create --size 1; ipcx msgq create /jobs").assert().success();
+    let there = waits_elsewhere(&["shm", "create", "--size", "1"], &["shm", "attach", "0"]);
+    let segment = format!("shm/0 of IPC namespace {}", there.inode);
+    let mut holds = Value::Null;
+    until("the segment to be attached", || {
+        let all = env.json(["ps", "--json"])["objects"].clone();
+        let row = all.as_array().unwrap().iter().find(|row| row["pid"] == there.pid).cloned();
+        holds = row.unwrap_or_default()["holds"].clone();
+        holds.is_array()
+    });
+    assert_eq!((&holds[0]["object"], &holds[0]["ref"]), (&json!(segment), &Value::Null), "{holds:#}");
+    let there = waits_elsewhere(&["msgq", "create", "/jobs"], &["msgq", "recv", "/jobs"]);
+    let waits = rows(&env, there.pid, &[])[0]["waits"][0].clone();
+    assert_eq!((&waits["object"], &waits["ref"]), (&json!("/jobs"), &Value::Null), "{waits:#}");
 }

@@ -112,6 +112,10 @@ fn an_attached_segment_is_removed_only_by_force() {
     until("the attachment", || env.json(["ls", "shm", "--json"])["objects"][0]["nattch"] == 1);
     refused_and_then_forced(&env, "shm/0");
     assert_eq!(env.json(["ls", "shm", "--json"])["objects"][0]["status"], "dest");
+    for line in [&["shm/0"][..], &["shm/0", "--force"]] {
+        let said = rm(&env, 1, line);
+        assert!(said.contains("it is removed already; its memory is freed at the last of 1 detaches"), "{said}");
+    }
     drop(holder);
     assert_eq!(there(&env), [""; 0]);
 }

@@ -1,5 +1,6 @@
+use crate::kit::elsewhere::{Elsewhere, inode, stay, within};
 use crate::kit::look::{assert_harmless, by_ref, refs};
-use crate::kit::{Env, Running, Starts as _, until};
+use crate::kit::{Env, Running, Starts as _, program, until};
 use assert_cmd::Command;
 use serde_json::{Value, json};
 use std::fs;
@@ -212,4 +213,143 @@ fn a_kernel_that_refuses_leases_leaves_a_region_unknown() {
     let document: Value = serde_json::from_slice(&output).unwrap();
     assert_eq!(document["objects"][0]["verdict"], "unknown", "{document:#}");
     assert!(document["objects"][0]["evidence"][0].as_str().unwrap().contains("fcntl: EINVAL"), "{document:#}");
+}
+
+/// The objects of all namespaces, whatever their verdict.
+fn everywhere(env: &Env) -> Value {
+    stale(env, &["--all", "--idle", "0", "--all-namespaces"])
+}
+
+/// A process that waits for a message.
+fn receiver() -> std::process::Command {
+    let mut command = std::process::Command::new(program());
+    command.args(["msgq", "recv", "0"]);
+    command
+}
+
+#[test]
+fn objects_of_other_namespaces_are_judged_where_they_are() {
+    let env = Env::new();
+    let torch = format!("/torch_{NO_PID}_1_0");
+    let make = {
+        let torch = torch.clone();
+        move |env: &Env| {
+            env.out(["shm", "create", "0x77", "--size", "4096"]);
+            env.out(["shm", "create", &torch, "--size", "11"]);
+            env.out(["shm", "create", "/region", "--size", "11"]);
+            env.out(["sem", "create", "/lock"]);
+            env.out(["msgq", "create", "/jobs", "--max-messages", "3", "--message-size", "10"]);
+            env.out(["msgq", "create"]);
+        }
+    };
+    let there = Elsewhere::with(make.clone(), receiver());
+    // The same here, where they are in use, but for the queue.
+    make(&env);
+    let _attached = env.start(["shm", "attach", "0"]);
+    let _open = env.start_sh("exec 3</dev/shm/region; exec cat");
+    let _torch = env.start_sh(&format!("exec 3</dev/shm{torch}; exec cat"));
+    let verdict = |all: &Value, inode: u64, of: &str| by_ref(&within(all, inode), of)["verdict"].clone();
+    let (stays, region, torch) = (stay(), "shm//region", format!("shm/{torch}"));
+    let ours = inode(stays.pid);
+    let mut all = Value::Null;
+    until("all to be in use", || {
+        all = everywhere(&env);
+        let used = [(ours, "shm/0"), (ours, region), (ours, &torch), (there.inode, "msgq/0")];
+        used.iter().all(|(inode, of)| verdict(&all, *inode, of) == "in use")
+    });
+    for (inode, of, expected) in [
+        (there.inode, "shm/0", "orphan"),
+        (there.inode, region, "suspect"),
+        (there.inode, &torch, "orphan"),
+        (there.inode, "sem//lock", "suspect"),
+        (there.inode, "msgq//jobs", "suspect"),
+        (ours, "sem//lock", "suspect"),
+        (ours, "msgq//jobs", "suspect"),
+    ] {
+        assert_eq!(verdict(&all, inode, of), expected, "{of} of {inode} in {all:#}");
+    }
+    assert_ne!(verdict(&all, ours, "msgq/0"), "in use", "that another one waits on its own queue is no use: {all:#}");
+    let waits = by_ref(&within(&all, there.inode), "msgq/0")["evidence"][0].clone();
+    assert!(waits.as_str().unwrap().starts_with(&format!("process {} (ipcx) waits on it", there.pid)), "{waits}");
+    for of in [region, "sem//lock", "msgq//jobs"] {
+        let evidence = by_ref(&within(&all, there.inode), of)["evidence"].to_string();
+        assert!(evidence.contains("a write lease was granted"), "{of}: {evidence}");
+    }
+    assert!(by_ref(&within(&all, there.inode), "shm/0")["container"].is_string());
+    assert_eq!(by_ref(&within(&all, ours), "shm/0")["container"], Value::Null);
+
+    let pid = there.pid.to_string();
+    let one = stale(&env, &["--all", "--idle", "0", "--namespace", &pid]);
+    let judged = |all: &Value| -> Vec<Value> {
+        all.as_array().unwrap().iter().map(|one| json!([one["ref"], one["namespace"], one["verdict"]])).collect()
+    };
+    assert_eq!(judged(&one), judged(&within(&all, there.inode)));
+    let rows = env.out(["stale", "shm", "--idle", "0", "--namespace", &pid, "--raw", "--no-headings"]);
+    let cells: Vec<&str> = rows.lines().next().unwrap().split('\t').collect();
+    assert_eq!((cells[0], cells[2]), (&there.inode.to_string()[..], "shm/0"), "{rows}");
+    // What is elsewhere is left alone, and without the option there is no column.
+    let planned = env.json(["gc", "--json", "--idle", "0", "--in", "."])["objects"].clone();
+    assert_eq!(planned, json!([]), "of ours all are in use");
+    assert!(stale(&env, &["--all"])[0].get("namespace").is_none());
+}
+
+#[test]
+fn a_region_that_a_process_of_another_namespace_has_open_is_in_use() {
+    let env = Env::new();
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "exec 3</dev/shm/region 4</dev/shm/sem.lock; exec cat"]);
+    let make = |env: &Env| {
+        env.out(["shm", "create", "/region", "--size", "11"]);
+        env.out(["sem", "create", "/lock"]);
+    };
+    let there = Elsewhere::with(make, command);
+    make(&env);
+    until("the files to be open", || {
+        let all = within(&everywhere(&env), there.inode);
+        ["shm//region", "sem//lock"].iter().all(|of| by_ref(&all, of)["verdict"] == "in use")
+    });
+    let ours = inode(stay().pid);
+    let all = everywhere(&env);
+    for of in ["shm//region", "sem//lock"] {
+        assert_eq!(by_ref(&within(&all, ours), of)["verdict"], "suspect", "{all:#}");
+    }
+}
+
+#[test]
+fn a_pid_in_a_name_says_nothing_where_pids_are_counted_otherwise() {
+    let env = Env::new();
+    let torch = format!("/torch_{NO_PID}_1_0");
+    let name = torch.clone();
+    let mut command = std::process::Command::new("unshare");
+    command.args(["--pid", "--fork", "cat"]);
+    let there = Elsewhere::with(move |env| drop(env.out(["shm", "create", &name, "--size", "1"])), command);
+    let children = format!("/proc/{0}/task/{0}/children", there.pid);
+    until("its child", || {
+        let child = fs::read_to_string(&children).unwrap_or_default();
+        fs::read_to_string(format!("/proc/{}/comm", child.trim())).is_ok_and(|comm| comm == "cat\n")
+    });
+    let object = by_ref(&within(&everywhere(&env), there.inode), &format!("shm/{torch}")).clone();
+    assert_eq!(object["verdict"], "unknown", "{object:#}");
+    assert_eq!(object["evidence"][0], "its maker is in another PID namespace");
+}
+
+#[test]
+fn what_may_be_entered_again_is_no_orphan() {
+    let env = Env::new();
+    let mut there = Elsewhere::new(|env| {
+        env.sh("ipcx sem create; ipcx sem post 0; ipcx shm create --size 1").assert().success();
+    });
+    let namespace = fs::File::open(format!("/proc/{}/ns/ipc", there.pid)).unwrap();
+    let mut command = std::process::Command::new("cat");
+    command.stdin(std::process::Stdio::piped()).stdout(namespace);
+    let mut holder = command.spawn().unwrap();
+    // It holds what it has given.
+    drop(command);
+    there.leave();
+    let all = within(&everywhere(&env), there.inode);
+    let set = by_ref(&all, "sem/0");
+    assert_eq!(set["verdict"], "suspect", "{set:#}");
+    assert!(set["evidence"].to_string().contains("nobody is in its IPC namespace"), "{set:#}");
+    holder.kill().unwrap();
+    holder.wait().unwrap();
 }

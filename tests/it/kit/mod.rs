@@ -5,7 +5,9 @@
 //! user gets a user namespace first, before any thread exists; then he is root within it, and
 //! only what needs a second user is skipped.
 
+pub mod elsewhere;
 pub mod look;
+mod part;
 mod sys;
 
 use assert_cmd::Command;
@@ -92,12 +94,24 @@ impl Env {
         Running::start(self.script(script))
     }
 
-    /// A process of its own with two mutexes in a file that all such processes share: it locks `first`, says
-    /// so on its standard output, reads a line, and goes on to lock `second`; without that it ends.
+    /// A process of its own that takes the lock `first` of two, says so on its standard output, reads a line, and
+    /// goes on to take `second`; without that it ends. They are mutexes in a file that all such processes share.
     pub fn start_mutexes(&self, first: usize, second: Option<usize>) -> Running {
-        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
         let second = second.map_or_else(|| "-".to_owned(), |second| second.to_string());
-        command.env_clear().env(sys::MUTEXES, format!("{first} {second} {}", self.path("mutexes").display()));
+        Env::start_part(&format!("mutex {first} {second} {}", self.path("mutexes").display()))
+    }
+
+    /// A process of its own that plays one of these parts. Each says on its standard output that the first half is
+    /// done, and reads a line before the second.
+    ///
+    /// - `mutex FIRST SECOND FILE`: takes two mutexes of a file, by their numbers, 0 or 1; `-` for none. `robust`
+    ///   for those that are robust, `rwlock` for rwlocks, which it takes to write.
+    /// - `lock FIRST SECOND FILE`: locks two parts of a file with fcntl(2), each as `posix,w,START,LENGTH` or
+    ///   `ofd,r,…`; `-` for none.
+    /// - `open COUNT - FILE`: has a file open under so many descriptors.
+    pub fn start_part(part: &str) -> Running {
+        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+        command.env_clear().env(part::NAME, part);
         Running::start(command)
     }
 

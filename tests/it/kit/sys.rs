@@ -1,6 +1,7 @@
 //! The system calls of the kit.
 #![allow(unsafe_code)]
 
+use super::part;
 use std::ffi::CString;
 use std::fs;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
@@ -22,12 +23,9 @@ pub fn in_new_user_namespace() -> bool {
 #[unsafe(link_section = ".init_array")]
 static AT_START: extern "C" fn() = at_start;
 
-/// Holds what a process of its own is to do with mutexes: `FIRST SECOND FILE`.
-pub(super) const MUTEXES: &str = "IPCX_IT_MUTEXES";
-
 extern "C" fn at_start() {
-    if let Ok(task) = std::env::var(MUTEXES) {
-        lock_mutexes(&task);
+    if let Ok(task) = std::env::var(part::NAME) {
+        part::play(&task);
         // SAFETY: nothing of this process is needed any more.
         unsafe { libc::_exit(0) };
     }
@@ -37,59 +35,6 @@ extern "C" fn at_start() {
     // SAFETY: `most` outlives the call.
     unsafe { libc::setrlimit(libc::RLIMIT_MSGQUEUE, &raw const most) };
     enter_user_namespace();
-}
-
-/// Two mutexes for several processes, and whether they are made.
-#[repr(C)]
-struct Mutexes {
-    state: std::sync::atomic::AtomicU32,
-    list: [libc::pthread_mutex_t; 2],
-}
-
-fn lock_mutexes(task: &str) {
-    let mut words = task.splitn(3, ' ');
-    let (first, second, path) = (words.next().unwrap(), words.next().unwrap(), words.next().unwrap());
-    let file = fs::File::options().read(true).write(true).create(true).truncate(false).open(path).unwrap();
-    file.set_len(size_of::<Mutexes>() as u64).unwrap();
-    // SAFETY: the file is as long as what is mapped, and the mapping stays until the process ends.
-    let shared = unsafe {
-        let protection = libc::PROT_READ | libc::PROT_WRITE;
-        let at = libc::mmap(ptr::null_mut(), size_of::<Mutexes>(), protection, libc::MAP_SHARED, file.as_raw_fd(), 0);
-        assert!(at != libc::MAP_FAILED, "mmap: {}", std::io::Error::last_os_error());
-        at.cast::<Mutexes>()
-    };
-    // SAFETY: it is mapped, and zeros are a valid counter.
-    let state = unsafe { &(*shared).state };
-    if state.compare_exchange(0, 1, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
-        for at in 0..2 {
-            // SAFETY: nobody else uses the mutexes before `state` is 2.
-            unsafe {
-                let mut how = std::mem::MaybeUninit::uninit();
-                libc::pthread_mutexattr_init(how.as_mut_ptr());
-                libc::pthread_mutexattr_setpshared(how.as_mut_ptr(), libc::PTHREAD_PROCESS_SHARED);
-                libc::pthread_mutex_init(&raw mut (*shared).list[at], how.as_ptr());
-            }
-        }
-        state.store(2, Ordering::SeqCst);
-    }
-    while state.load(Ordering::SeqCst) != 2 {
-        std::thread::yield_now();
-    }
-    let lock = |number: &str| {
-        let at: usize = number.parse().unwrap();
-        // SAFETY: both were made before.
-        assert_eq!(unsafe { libc::pthread_mutex_lock(&raw mut (*shared).list[at]) }, 0);
-    };
-    lock(first);
-    let mut byte = [b'\n'];
-    // SAFETY: the byte outlives both calls.
-    unsafe {
-        libc::write(1, byte.as_ptr().cast(), 1);
-        libc::read(0, byte.as_mut_ptr().cast(), 1);
-    }
-    if second != "-" {
-        lock(second);
-    }
 }
 
 fn enter_user_namespace() {
@@ -298,6 +243,11 @@ pub struct Refusal {
 impl Refusal {
     pub fn of(call: libc::c_long, errno: i32) -> Refusal {
         Refusal { call, argument: None, errno }
+    }
+
+    /// Only where this argument, an `int`, is this.
+    pub fn only(call: libc::c_long, argument: u32, value: u32, errno: i32) -> Refusal {
+        Refusal { call, argument: Some((argument, u32::MAX, value)), errno }
     }
 }
 

@@ -75,7 +75,7 @@ impl Mechanism for SysvMsgq {
     }
 
     fn estimate(&self) -> u64 {
-        sys::info().map_or(0, |(queues, ..)| queues)
+        sys::info().map_or(0, |info| info.queues)
     }
 
     fn scope(&self) -> Scope {
@@ -84,6 +84,9 @@ impl Mechanism for SysvMsgq {
 
     fn scan(&self, needs: Needs, _: &Holders) -> Found {
         let mut found = Found::default();
+        if sys::info().is_ok_and(|info| info.queues == 0) {
+            return found;
+        }
         let rows = sysv::table("msg", sysvipc::msg, &mut found.gaps);
         found.objects.reserve_exact(rows.len());
         for row in &rows {
@@ -181,16 +184,16 @@ impl Mechanism for SysvMsgq {
 
     fn limits(&self) -> Vec<Limit> {
         let info = sys::info();
-        let used = |part: fn((u64, u64, u64)) -> u64| match info {
+        let number = |part: fn(sys::Info) -> u64| match info {
             Ok(info) => Seen::Is(part(info)),
             Err(errno) => Seen::hidden("msgctl", errno as i32),
         };
-        let limit = |name, help, setting, unit, used| Limit {
+        let limit = |name, help, setting, unit, limit, used| Limit {
             noun: Kind::Msgq.noun(),
             family: Family::Sysv,
             name,
             help,
-            limit: sysctl::limit(setting, 0),
+            limit: number(limit),
             used,
             unit,
             setting,
@@ -201,10 +204,18 @@ impl Mechanism for SysvMsgq {
                 "queues in this IPC namespace",
                 "kernel.msgmni",
                 Unit::Objects,
-                used(|(queues, ..)| queues),
+                |info| info.most,
+                number(|info| info.queues),
             ),
-            limit("MSGMAX", "bytes of one message", "kernel.msgmax", Unit::Bytes, Seen::Absent),
-            limit("MSGMNB", "bytes that a new queue holds", "kernel.msgmnb", Unit::Bytes, Seen::Absent),
+            limit("MSGMAX", "bytes of one message", "kernel.msgmax", Unit::Bytes, |info| info.message, Seen::Absent),
+            limit(
+                "MSGMNB",
+                "bytes that a new queue holds",
+                "kernel.msgmnb",
+                Unit::Bytes,
+                |info| info.bytes,
+                Seen::Absent,
+            ),
         ]
     }
 }

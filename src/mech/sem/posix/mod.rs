@@ -13,15 +13,14 @@ use crate::mech::{
 };
 use crate::model::{Family, Ident, Kind, Needs, Object, ObjectRef, Reason, Seen, Text, Value};
 use crate::proc::holders::Holders;
-use crate::sys::file;
+use crate::sys::{file, stdio};
 use named::Named;
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::{FileStat, Mode};
-use std::ffi::CString;
 use std::os::fd::AsFd as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub struct PosixSem;
 
@@ -105,8 +104,13 @@ fn name_of(id: &Ident) -> Result<&Text> {
 
 /// The file of a semaphore, and whose layout it has: glibc's if there is one of that name.
 fn locate(name: &Text) -> Result<(PathBuf, Layout, FileStat)> {
+    locate_in(Path::new(devshm::DIRECTORY), name)
+}
+
+/// The same in the /dev/shm of another root.
+fn locate_in(directory: &Path, name: &Text) -> Result<(PathBuf, Layout, FileStat)> {
     for layout in [Layout::Glibc, Layout::Musl] {
-        let path = devshm::path(layout.prefix(), name);
+        let path = devshm::path_in(directory, layout.prefix(), name);
         match devshm::stat(&path) {
             Ok(stat) if !devshm::is_regular(&stat) => {
                 if layout == Layout::Glibc {
@@ -130,7 +134,7 @@ fn locate(name: &Text) -> Result<(PathBuf, Layout, FileStat)> {
 }
 
 /// Whether a file without a prefix is a semaphore of musl; the one that we may not read may be one.
-fn is_musl(path: &std::path::Path, stat: &FileStat) -> bool {
+fn is_musl(path: &Path, stat: &FileStat) -> bool {
     let bytes = || file::open_plain(path, OFlag::O_RDONLY).and_then(|(fd, _)| devshm::head(&fd, LENGTH));
     usize::try_from(stat.st_size) == Ok(LENGTH)
         && stat.st_blocks > 0
@@ -248,9 +252,13 @@ impl Mechanism for PosixSem {
             let cause = format!("value {value} is over {} (SEM_VALUE_MAX)", 0x7fff_ffff);
             return Err(Error::new("sem_open", Errno::ERANGE, &reference).because(cause));
         }
-        let c_name = CString::new(name.raw()).map_err(|_| Error::new("sem_open", Errno::EINVAL, &reference))?;
-        match sys::create(&c_name, spec.permissions(), value) {
-            Ok(()) => Ok(Created { reference, new: true }),
+        // As sem_open(3), but the file has no name before it is whole: what the C library makes under another
+        // name would stay if we were killed.
+        let made = file::create(&devshm::path(Layout::OURS.prefix(), name), spec.permissions(), |fd| {
+            stdio::write_all(fd, &sys::initial(value)?).map_err(|(_, errno)| errno)
+        });
+        match made {
+            Ok(_) => Ok(Created { reference, new: true }),
             Err(Errno::EEXIST) if spec.exist_ok => {
                 locate(name)?;
                 Ok(Created { reference, new: false })
@@ -290,10 +298,19 @@ impl Mechanism for PosixSem {
         Ok(Opened::Counter(Box::new(Named::new(semaphore, reference))))
     }
 
-    fn usage(&self, object: &Object, _: &Holders) -> Seen<Usage> {
-        match object.name().map(locate) {
-            Some(Ok((path, ..))) => devshm::usage_of(object, &path),
-            _ => Seen::Skipped,
+    fn usage(&self, object: &Object, holders: &Holders) -> Seen<Usage> {
+        self.usage_under(&Root::Ours, object, holders)
+    }
+
+    fn usage_under(&self, root: &Root, object: &Object, _: &Holders) -> Seen<Usage> {
+        let Some(name) = object.name() else { return Seen::Skipped };
+        let shm = match root.directory(devshm::DIRECTORY) {
+            Ok(shm) => shm,
+            Err(errno) => return Seen::hidden("openat2", errno as i32),
+        };
+        match locate_in(shm.path(), name) {
+            Ok((path, ..)) => devshm::usage_of(object, &path),
+            Err(_) => Seen::Skipped,
         }
     }
 

@@ -14,7 +14,7 @@ use crate::mech::{
 };
 use crate::model::{Family, Ident, Kind, Needs, Object, ObjectRef, Recorded, Seen, Value};
 use crate::proc::holders::Holders;
-use crate::proc::{sysctl, sysvipc};
+use crate::proc::sysvipc;
 use nix::errno::Errno;
 use set::Set;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -82,7 +82,7 @@ impl Mechanism for SysvSem {
     }
 
     fn estimate(&self) -> u64 {
-        sys::info().map_or(0, |(sets, _)| sets)
+        sys::info().map_or(0, |info| info.sets)
     }
 
     fn scope(&self) -> Scope {
@@ -91,6 +91,9 @@ impl Mechanism for SysvSem {
 
     fn scan(&self, needs: Needs, _: &Holders) -> Found {
         let mut found = Found::default();
+        if sys::info().is_ok_and(|info| info.sets == 0) {
+            return found;
+        }
         let rows = sysv::table("sem", sysvipc::sem, &mut found.gaps);
         found.objects.reserve_exact(rows.len());
         for row in &rows {
@@ -205,16 +208,16 @@ impl Mechanism for SysvSem {
 
     fn limits(&self) -> Vec<Limit> {
         let info = sys::info();
-        let used = |part: fn((u64, u64)) -> u64| match info {
+        let number = |part: fn(sys::Info) -> u64| match info {
             Ok(info) => Seen::Is(part(info)),
             Err(errno) => Seen::hidden("semctl", errno as i32),
         };
-        let limit = |name, help, at: usize, unit, used, setting| Limit {
+        let limit = |name, help, limit, unit, used, setting| Limit {
             noun: Kind::Sem.noun(),
             family: Family::Sysv,
             name,
             help,
-            limit: sysctl::limit("kernel.sem", at),
+            limit,
             used,
             unit,
             setting,
@@ -223,25 +226,43 @@ impl Mechanism for SysvSem {
             limit(
                 "SEMMNI",
                 "sets in this IPC namespace",
-                3,
+                number(|info| info.semmni),
                 Unit::Objects,
-                used(|(sets, _)| sets),
+                number(|info| info.sets),
                 "kernel.sem, 4th number",
             ),
             limit(
                 "SEMMNS",
                 "semaphores in all sets",
-                1,
+                number(|info| info.semmns),
                 Unit::Objects,
-                used(|(_, sems)| sems),
+                number(|info| info.semaphores),
                 "kernel.sem, 2nd number",
             ),
-            limit("SEMMSL", "semaphores in one set", 0, Unit::Objects, Seen::Absent, "kernel.sem, 1st number"),
-            limit("SEMOPM", "operations in one call", 2, Unit::Number, Seen::Absent, "kernel.sem, 3rd number"),
-            Limit {
-                limit: Seen::Is(SEMVMX.into()),
-                ..limit("SEMVMX", "value of a semaphore", 0, Unit::Number, Seen::Absent, "fixed in the kernel")
-            },
+            limit(
+                "SEMMSL",
+                "semaphores in one set",
+                number(|info| info.semmsl),
+                Unit::Objects,
+                Seen::Absent,
+                "kernel.sem, 1st number",
+            ),
+            limit(
+                "SEMOPM",
+                "operations in one call",
+                number(|info| info.semopm),
+                Unit::Number,
+                Seen::Absent,
+                "kernel.sem, 3rd number",
+            ),
+            limit(
+                "SEMVMX",
+                "value of a semaphore",
+                Seen::Is(SEMVMX.into()),
+                Unit::Number,
+                Seen::Absent,
+                "fixed in the kernel",
+            ),
         ]
     }
 }
