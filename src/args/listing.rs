@@ -151,23 +151,33 @@ impl OutputArgs {
         kind: Kind,
         usual: Vec<&'static Field>,
     ) -> Result<Vec<&'static Field>, String> {
-        let Some(text) = &self.output else { return Ok(usual) };
-        let (mut fields, chosen) = match text.strip_prefix('+') {
-            Some(more) => (usual, more),
-            None => (Vec::new(), text.as_str()),
-        };
-        for key in chosen.split(',') {
-            let key = key.to_lowercase();
-            // A column that only another kind has is shown empty, so that all tables are alike.
-            let field = columns::named(&[kind], &key)
-                .or_else(|| columns::named(kinds, &key))
-                .ok_or_else(|| unknown(kinds, &key))?;
-            if !fields.iter().any(|known| std::ptr::eq(*known, field)) {
-                fields.push(field);
-            }
-        }
-        Ok(fields)
+        // A column that only another kind has is shown empty, so that all tables are alike.
+        let named = |key: &str| columns::named(&[kind], key).or_else(|| columns::named(kinds, key));
+        chosen(self.output.as_deref(), usual, named, || keys(kinds))
     }
+}
+
+/// The columns that `output` asks for, or else the `usual` ones. `known` are those that there are, for who asks
+/// for another one.
+pub fn chosen<T>(
+    output: Option<&str>,
+    usual: Vec<&'static Field<T>>,
+    named: impl Fn(&str) -> Option<&'static Field<T>>,
+    known: impl Fn() -> Vec<&'static str>,
+) -> Result<Vec<&'static Field<T>>, String> {
+    let Some(text) = output else { return Ok(usual) };
+    let (mut fields, keys) = match text.strip_prefix('+') {
+        Some(more) => (usual, more),
+        None => (Vec::new(), text),
+    };
+    for key in keys.split(',') {
+        let key = key.to_lowercase();
+        let field = named(&key).ok_or_else(|| no_column(&key, &known()))?;
+        if !fields.iter().any(|known| std::ptr::eq(*known, field)) {
+            fields.push(field);
+        }
+    }
+    Ok(fields)
 }
 
 /// A value parser for the kinds that a command is to look at.
@@ -182,7 +192,14 @@ pub fn nouns(of: &'static [&'static str]) -> impl TypedValueParser<Value = &'sta
 }
 
 fn unknown(kinds: &[Kind], key: &str) -> String {
-    let known: Vec<&str> = columns::all(kinds).iter().map(|field| field.key).collect();
+    no_column(key, &keys(kinds))
+}
+
+fn keys(kinds: &[Kind]) -> Vec<&'static str> {
+    columns::all(kinds).iter().map(|field| field.key).collect()
+}
+
+fn no_column(key: &str, known: &[&str]) -> String {
     format!("there is no column `{}`; there are {}", crate::model::Escaped(key.as_bytes()), known.join(", "))
 }
 

@@ -6,7 +6,7 @@ use crate::diagnose::{self, Binds, Diagnosis, Request};
 use crate::error::{Error, describe};
 use crate::exit::Status;
 use crate::mech::Limit;
-use crate::model::{Align, Escaped, Field, Needs, Seen, Value};
+use crate::model::{Escaped, Field, Seen, Value};
 use crate::render::{self, Document, Style, TimeFormat};
 use clap::Args;
 use nix::errno::Errno;
@@ -57,30 +57,26 @@ fn errno(word: &str) -> Result<Errno, String> {
     diagnose::errno(word).ok_or_else(unknown)
 }
 
-const fn column(key: &'static str, get: fn(&Diagnosis, &'static str) -> Seen<Value>) -> Field<Diagnosis> {
-    Field { key, help: "", kinds: &[], needs: Needs::SCAN, default: true, align: Align::Left, get }
-}
-
 /// Of the limit, if the cause is one.
 fn of_limit(diagnosis: &Diagnosis, get: fn(&Limit) -> Seen<Value>) -> Seen<Value> {
     diagnosis.limit.as_ref().map_or(Seen::Absent, get)
 }
 
 static FIELDS: [Field<Diagnosis>; 10] = [
-    column("errno", |diagnosis, _| Seen::Is(Value::Phrase(format!("{:?}", diagnosis.errno)))),
-    column("call", |diagnosis, _| Seen::Is(Value::Word(diagnosis.call))),
-    column("cause", |diagnosis, _| Seen::Is(Value::Word(diagnosis.cause))),
-    column("limit", |diagnosis, _| of_limit(diagnosis, |limit| Seen::Is(Value::Word(limit.name)))),
-    column("used", |diagnosis, _| of_limit(diagnosis, |limit| limit.amount(&limit.used))),
-    column("value", |diagnosis, _| of_limit(diagnosis, |limit| limit.amount(&limit.limit))),
-    column("binds", |diagnosis, _| match diagnosis.binds {
+    Field::plain("errno", |diagnosis, _| Seen::Is(Value::Phrase(format!("{:?}", diagnosis.errno)))),
+    Field::plain("call", |diagnosis, _| Seen::Is(Value::Word(diagnosis.call))),
+    Field::plain("cause", |diagnosis, _| Seen::Is(Value::Word(diagnosis.cause))),
+    Field::plain("limit", |diagnosis, _| of_limit(diagnosis, |limit| Seen::Is(Value::Word(limit.name)))),
+    Field::plain("used", |diagnosis, _| of_limit(diagnosis, |limit| limit.amount(&limit.used))),
+    Field::plain("value", |diagnosis, _| of_limit(diagnosis, |limit| limit.amount(&limit.limit))),
+    Field::plain("binds", |diagnosis, _| match diagnosis.binds {
         Binds::Yes => Seen::Is(Value::Flag(true)),
         Binds::No => Seen::Is(Value::Flag(false)),
         Binds::NoLimit | Binds::Depends | Binds::Hidden => Seen::Absent,
     }),
-    column("setting", |diagnosis, _| of_limit(diagnosis, |limit| Seen::Is(Value::Word(limit.setting)))),
-    column("remedy", |diagnosis, _| diagnosis.remedy.clone().map(Value::Phrase).into()),
-    column("advice", |diagnosis, _| {
+    Field::plain("setting", |diagnosis, _| of_limit(diagnosis, |limit| Seen::Is(Value::Word(limit.setting)))),
+    Field::plain("remedy", |diagnosis, _| diagnosis.remedy.clone().map(Value::Phrase).into()),
+    Field::plain("advice", |diagnosis, _| {
         Seen::Is(Value::List(diagnosis.advice.iter().cloned().map(Value::Phrase).collect()))
     }),
 ];

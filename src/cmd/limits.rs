@@ -6,7 +6,7 @@ use crate::error::Doing as _;
 use crate::exit::Status;
 use crate::inventory::namespaces::{self, Within};
 use crate::mech::{self, LIMITED, Limit};
-use crate::model::{Align, Field, Kind, Needs, Seen, Value};
+use crate::model::{Align, Field, Seen, Value};
 use crate::render::{self, Document, Layout};
 use clap::Args;
 
@@ -69,24 +69,26 @@ pub fn percent(text: &str) -> Result<f64, String> {
 /// A limit, in an IPC namespace.
 type Row = Within<Limit>;
 
-const fn column(key: &'static str, align: Align, get: fn(&Row, &'static str) -> Seen<Value>) -> Field<Row> {
-    Field { key, help: "", kinds: Kind::ALL, needs: Needs::SCAN, default: true, align, get }
-}
-
 static FIELDS: &[Field<Row>] = &[
-    column("namespace", Align::Right, |limit, _| limit.namespace.clone().map(Value::Count)),
-    column("container", Align::Left, |limit, _| limit.container.clone().map(Value::Text)),
-    column("kind", Align::Left, |limit, _| Seen::Is(Value::Word(limit.noun))),
-    Field { default: false, ..column("family", Align::Left, |limit, _| Seen::Is(Value::Word(limit.family.word()))) },
-    column("name", Align::Left, |limit, _| Seen::Is(Value::Word(limit.name))),
-    column("used", Align::Right, |limit, _| limit.amount(&limit.used)),
-    column("limit", Align::Right, |limit, _| limit.amount(&limit.limit)),
-    column("percent", Align::Right, |limit, _| {
+    Field::aligned("namespace", Align::Right, |limit, _| limit.namespace.clone().map(Value::Count)),
+    Field::aligned("container", Align::Left, |limit, _| limit.container.clone().map(Value::Text)),
+    Field::aligned("kind", Align::Left, |limit, _| Seen::Is(Value::Word(limit.noun))),
+    Field {
+        default: false,
+        ..Field::aligned("family", Align::Left, |limit, _| Seen::Is(Value::Word(limit.family.word())))
+    },
+    Field::aligned("name", Align::Left, |limit, _| Seen::Is(Value::Word(limit.name))),
+    Field::aligned("used", Align::Right, |limit, _| limit.amount(&limit.used)),
+    Field::aligned("limit", Align::Right, |limit, _| limit.amount(&limit.limit)),
+    Field::aligned("percent", Align::Right, |limit, _| {
         limit.percent().map_or(Seen::Absent, |percent| Seen::Is(Value::Percent(percent)))
     }),
-    Field { default: false, ..column("unit", Align::Left, |limit, _| Seen::Is(Value::Word(limit.unit.word()))) },
-    column("setting", Align::Left, |limit, _| Seen::Is(Value::Word(limit.setting))),
-    column("help", Align::Left, |limit, _| Seen::Is(Value::Word(limit.help))),
+    Field {
+        default: false,
+        ..Field::aligned("unit", Align::Left, |limit, _| Seen::Is(Value::Word(limit.unit.word())))
+    },
+    Field::aligned("setting", Align::Left, |limit, _| Seen::Is(Value::Word(limit.setting))),
+    Field::aligned("help", Align::Left, |limit, _| Seen::Is(Value::Word(limit.help))),
 ];
 
 pub fn run(args: &LimitsArgs, ctx: &mut Context) -> Outcome {

@@ -2,7 +2,7 @@
 
 use super::ls::say;
 use super::{Context, Outcome, usage};
-use crate::args::listing::namespace;
+use crate::args::listing::{self, namespace};
 use crate::error::Doing as _;
 use crate::exit::Status;
 use crate::inspect::usage::{self as used, Choice, Link, Usage};
@@ -10,7 +10,7 @@ use crate::inspect::{Facts, Scene};
 use crate::inventory::Holders;
 use crate::inventory::members::Members;
 use crate::inventory::namespaces::{Which, Within};
-use crate::model::{Align, Field, Gap, Kind, Needs, Seen, Value};
+use crate::model::{Align, Field, Gap, Needs, Seen, Value};
 use crate::render::graph::{Arrow, Graph, Node};
 use crate::render::{self, Document, Layout};
 use clap::Args;
@@ -81,7 +81,7 @@ pub struct PsArgs {
 }
 
 const fn column<T>(key: &'static str, help: &'static str, get: fn(&T, &'static str) -> Seen<Value>) -> Field<T> {
-    Field { key, help, kinds: Kind::ALL, needs: Needs::SCAN, default: true, align: Align::Left, get }
+    Field { help, ..Field::plain(key, get) }
 }
 
 const fn number<T>(key: &'static str, help: &'static str, get: fn(&T, &'static str) -> Seen<Value>) -> Field<T> {
@@ -275,23 +275,9 @@ fn chosen<T>(
     output: Option<&str>,
     machine: bool,
 ) -> Result<Vec<&'static Field<T>>, String> {
-    let usual = || fields.iter().copied().filter(|field| machine || field.default).collect();
-    let Some(text) = output else { return Ok(usual()) };
-    let (mut shown, keys): (Vec<&Field<T>>, _) = match text.strip_prefix('+') {
-        Some(more) => (usual(), more),
-        None => (Vec::new(), text),
-    };
-    for key in keys.split(',') {
-        let field = fields.iter().copied().find(|field| field.key.eq_ignore_ascii_case(key)).ok_or_else(|| {
-            let known: Vec<&str> = fields.iter().map(|field| field.key).collect();
-            let key = crate::model::Escaped(key.as_bytes());
-            format!("there is no column `{key}`; there are {}", known.join(", "))
-        })?;
-        if !shown.iter().any(|known| known.key == field.key) {
-            shown.push(field);
-        }
-    }
-    Ok(shown)
+    let usual = fields.iter().copied().filter(|field| machine || field.default).collect();
+    let named = |key: &str| fields.iter().copied().find(|field| field.key == key);
+    listing::chosen(output, usual, named, || fields.iter().map(|field| field.key).collect())
 }
 
 /// `-o help`.

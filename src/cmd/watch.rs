@@ -9,7 +9,7 @@ use crate::inventory::Select;
 use crate::inventory::diff::{Event, Step};
 use crate::inventory::watcher::Watcher;
 use crate::mech;
-use crate::model::{Align, Field, Kind, Needs, ObjectRef, Seen, Text, Value, Wait};
+use crate::model::{Field, Kind, ObjectRef, Seen, Text, Value, Wait};
 use crate::proc::find;
 use crate::render::text::{Moment, list};
 use crate::render::{self, Style, TimeFormat};
@@ -108,32 +108,28 @@ impl Row {
     }
 }
 
-const fn column(key: &'static str, get: fn(&Row, &'static str) -> Seen<Value>) -> Field<Row> {
-    Field { key, help: "", kinds: &[], needs: Needs::SCAN, default: true, align: Align::Left, get }
-}
-
 fn of_step(row: &Row, get: fn(&Step) -> Option<Value>) -> Seen<Value> {
     row.step.as_ref().and_then(get).into()
 }
 
 /// The JSON of an event.
 static FIELDS: [Field<Row>; 12] = [
-    column("time", |row, _| Seen::Is(Value::Phrase(row.at.rfc3339()))),
-    column("event", |row, _| Seen::Is(Value::Word(row.event))),
-    column("kind", |row, _| Seen::Is(Value::Word(row.kind))),
-    column("ref", |row, _| row.reference.as_ref().map(ObjectRef::value).into()),
-    column("user", |row, _| match &row.user {
+    Field::plain("time", |row, _| Seen::Is(Value::Phrase(row.at.rfc3339()))),
+    Field::plain("event", |row, _| Seen::Is(Value::Word(row.event))),
+    Field::plain("kind", |row, _| Seen::Is(Value::Word(row.kind))),
+    Field::plain("ref", |row, _| row.reference.as_ref().map(ObjectRef::value).into()),
+    Field::plain("user", |row, _| match &row.user {
         // A key is never left out of a line.
         Seen::Skipped => Seen::Absent,
         user => user.clone().map(Value::Text),
     }),
-    column("field", |row, _| of_step(row, |step| Some(Value::Word(step.key)))),
-    column("before", |row, _| of_step(row, |step| step.before.map(Value::Count))),
-    column("after", |row, _| of_step(row, |step| step.after.map(Value::Count))),
-    column("pid", |row, _| row.pid.map(Value::Pid).into()),
-    column("command", |row, _| row.command.clone().map(Value::Text).into()),
-    column("limit", |row, _| row.limit.map(|(name, _)| Value::Word(name)).into()),
-    column("value", |row, _| row.limit.map(|(_, value)| Value::Count(value)).into()),
+    Field::plain("field", |row, _| of_step(row, |step| Some(Value::Word(step.key)))),
+    Field::plain("before", |row, _| of_step(row, |step| step.before.map(Value::Count))),
+    Field::plain("after", |row, _| of_step(row, |step| step.after.map(Value::Count))),
+    Field::plain("pid", |row, _| row.pid.map(Value::Pid).into()),
+    Field::plain("command", |row, _| row.command.clone().map(Value::Text).into()),
+    Field::plain("limit", |row, _| row.limit.map(|(name, _)| Value::Word(name)).into()),
+    Field::plain("value", |row, _| row.limit.map(|(_, value)| Value::Count(value)).into()),
 ];
 
 /// One line for people: the time, what, which object, whose, and what has changed.

@@ -9,7 +9,7 @@ use crate::inspect::facts::reference_value;
 use crate::inspect::why::{self, Answer, Told};
 use crate::inspect::{Facts, Scene};
 use crate::inventory::Holders;
-use crate::model::{Align, Field, Kind, Needs, Seen, Text, Value};
+use crate::model::{Field, Kind, Needs, Seen, Text, Value};
 use crate::render::{self, Document};
 use clap::Args;
 use std::ffi::OsString;
@@ -21,13 +21,19 @@ Examples:
   ipcx why 4711                 what each of its threads waits for, and who could wake it
   ipcx why postgres             every process of this name
   ipcx why sem/5 fifo/./jobs    whoever waits for these objects
-  ipcx why --deadlocks          who waits for whom in a circle; status 1 if somebody does
+  ipcx why --deadlocks          who waits for whom in a circle; status 1 if somebody does,
+                                however sure it is
   ipcx why --deadlocks 4711     only the circles in which this one waits
   ipcx why --json 4711 | jq '.objects[].wakers'
 
-How sure it is that a process could wake another: `exact`, the kernel or the object itself
-says so; `strong`, what is known fits nothing else that is seen; `weak`, by convention or
-by name alone. Nothing is stopped, traced or opened to find out.")]
+How sure it is that a process could wake another: `exact`, the kernel says so; `strong`,
+what is known fits nothing else that is seen, but a timeout or a newcomer that cannot be
+seen may end the wait; `weak`, by convention or by name alone, so that others may well end
+it. A circle is as sure as its weakest part. Of those that wait for each other in several
+ways the shortest circle is told, and how many more there are.
+
+Nothing is stopped or traced to find out. What processes do is read from /proc, their
+memory included (/proc/PID/mem); no FIFO, device or socket of theirs is opened.")]
 pub struct WhyArgs {
     /// Processes, by pid or name, or objects, their kind in front: sem/5, fifo/./jobs
     #[arg(value_name = "PID|NAME|REF", required_unless_present = "deadlocks")]
@@ -46,26 +52,22 @@ pub struct WhyArgs {
     jsonl: bool,
 }
 
-const fn column<T>(key: &'static str, get: fn(&T, &'static str) -> Seen<Value>) -> Field<T> {
-    Field { key, help: "", kinds: Kind::ALL, needs: Needs::SCAN, default: true, align: Align::Left, get }
-}
-
 static ANSWER: &[Field<Answer>] = &[
-    column("pid", |answer, _| Seen::Is(Value::Pid(answer.pid))),
-    column("tid", |answer, _| Seen::Is(Value::Pid(answer.tid))),
-    column("command", |answer, _| Seen::Is(Value::Text(answer.command.clone()))),
-    column("state", |answer, _| Seen::Is(Value::Word(answer.state))),
-    column("call", |answer, _| answer.call.map(Value::Word).into()),
-    column("waits_for", |answer, _| answer.waits_for.map(Value::Word).into()),
-    column("ref", |answer, _| answer.reference.as_ref().map(reference_value).into()),
-    column("since", |answer, _| answer.since.map(Value::Duration).into()),
-    column("timeout", |answer, _| answer.left.map(Value::Duration).into()),
-    column("wakers", |answer, _| Seen::Is(Value::List(wakers(answer)))),
-    column("odd", |answer, _| {
+    Field::plain("pid", |answer, _| Seen::Is(Value::Pid(answer.pid))),
+    Field::plain("tid", |answer, _| Seen::Is(Value::Pid(answer.tid))),
+    Field::plain("command", |answer, _| Seen::Is(Value::Text(answer.command.clone()))),
+    Field::plain("state", |answer, _| Seen::Is(Value::Word(answer.state))),
+    Field::plain("call", |answer, _| answer.call.map(Value::Word).into()),
+    Field::plain("waits_for", |answer, _| answer.waits_for.map(Value::Word).into()),
+    Field::plain("ref", |answer, _| answer.reference.as_ref().map(reference_value).into()),
+    Field::plain("since", |answer, _| answer.since.map(Value::Duration).into()),
+    Field::plain("timeout", |answer, _| answer.left.map(Value::Duration).into()),
+    Field::plain("wakers", |answer, _| Seen::Is(Value::List(wakers(answer)))),
+    Field::plain("odd", |answer, _| {
         let odd = answer.needs.iter().flat_map(|need| &need.odd).chain(&answer.odd);
         Seen::Is(Value::List(odd.cloned().map(Value::Phrase).collect()))
     }),
-    column("text", |answer, _| Seen::Is(Value::Phrase(answer.text()))),
+    Field::plain("text", |answer, _| Seen::Is(Value::Phrase(answer.text()))),
 ];
 
 fn wakers(answer: &Answer) -> Vec<Value> {
@@ -83,9 +85,10 @@ fn wakers(answer: &Answer) -> Vec<Value> {
 }
 
 static TOLD: &[Field<Told>] = &[
-    column("kind", |told, _| Seen::Is(Value::Word(told.kind))),
-    column("grade", |told, _| Seen::Is(Value::Word(told.grade.word()))),
-    column("edges", |told, _| Seen::Is(Value::List(told.edges.clone()))),
+    Field::plain("kind", |told, _| Seen::Is(Value::Word(told.kind))),
+    Field::plain("grade", |told, _| Seen::Is(Value::Word(told.grade.word()))),
+    Field::plain("edges", |told, _| Seen::Is(Value::List(told.edges.clone()))),
+    Field::plain("more", |told, _| Seen::Is(Value::Count(told.more as u64))),
 ];
 
 pub fn run(args: &WhyArgs, ctx: &mut Context) -> Outcome {
@@ -214,6 +217,11 @@ fn deadlocks(args: &WhyArgs, facts: &Facts<'_>, ctx: &mut Context) -> Outcome {
             out.line(format_args!("deadlock {} ({}):", at + 1, one.grade.word()))?;
             for (number, line) in one.lines.iter().enumerate() {
                 out.line(format_args!("  {}. {line}", number + 1))?;
+            }
+            match one.more {
+                0 => {}
+                1 => out.line(format_args!("  and 1 more thread waits in the same circle, or for it"))?,
+                more => out.line(format_args!("  and {more} more threads wait in the same circle, or for it"))?,
             }
         }
     }

@@ -7,7 +7,7 @@
 
 use super::wakers::{Nature, Need};
 use crate::model::{Awaits, Blocked, Grade};
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 /// A blocked thread with what it needs.
 pub struct Wait<'a> {
@@ -19,6 +19,10 @@ pub struct Wait<'a> {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Cycle {
     pub edges: Vec<Edge>,
+    /// The waits that are in circles with these, through which they could be told as well.
+    pub beside: Vec<usize>,
+    /// How many others wait for any of them in vain.
+    pub behind: usize,
 }
 
 /// A thread that waits for the next one.
@@ -35,41 +39,35 @@ pub struct Edge {
 impl Cycle {
     /// How sure it is: as sure as its weakest edge.
     pub fn grade(&self, waits: &[Wait<'_>]) -> Grade {
-        let grade = |edge: &Edge| edge.waker.map_or(Grade::Exact, |at| waits[edge.wait].needs[edge.need].by[at].grade);
+        // Who was the owner is what memory says to which others write, too.
+        let grade = |edge: &Edge| edge.waker.map_or(Grade::Strong, |at| waits[edge.wait].needs[edge.need].by[at].grade);
         self.edges.iter().map(grade).min().unwrap_or(Grade::Weak)
     }
 }
 
-/// Every deadlock among these waits, each once, in the order of its first thread. `threads` says how many
+/// Every deadlock among these waits, in the order of its first thread: of all that wait for each other in any
+/// way the shortest circle, and how many more they are. `threads` says how many
 /// threads a process has: one that has more than are blocked can go on.
 pub fn find(waits: &[Wait<'_>], threads: impl Fn(i32) -> usize) -> Vec<Cycle> {
     let graph = Graph::new(waits, threads);
     let next: Vec<Vec<(usize, Edge)>> = (0..waits.len()).map(|at| graph.edges(at)).collect();
-    let mut cycles = Vec::new();
+    let mut cycles: Vec<Cycle> = Vec::new();
     for component in components(&next) {
-        let circles = component.iter().filter_map(|start| circle(&next, &component, *start));
-        let mut circles: Vec<Vec<Edge>> = circles.map(|edges| first_in_front(edges, waits)).collect();
-        // Short ones first. Whoever shares a lock with one of them is in longer ones through the same waits,
-        // which are no other deadlocks.
-        circles.sort_by_key(|edges| (edges.len(), edges.iter().map(|edge| edge.wait).collect::<Vec<_>>()));
-        let mut told: HashSet<(usize, usize)> = HashSet::new();
-        for edges in circles {
-            let after = edges.iter().cycle().skip(1);
-            let steps: Vec<_> = edges.iter().zip(after).map(|(edge, next)| (edge.wait, next.wait)).collect();
-            if steps.iter().all(|step| !told.contains(step)) {
-                told.extend(steps);
-                cycles.push(Cycle { edges });
-            }
-        }
+        let Some(edges) = shortest(&next, &component, waits) else { continue };
+        let beside = component.iter().copied().filter(|at| edges.iter().all(|edge| edge.wait != *at)).collect();
+        cycles.push(Cycle { edges, beside, behind: behind(&next, &component) });
     }
-    cycles.extend(graph.left_alone());
-    cycles.retain(|cycle| means_something(cycle, waits));
+    let dead = graph.left_alone().map(|edge| Cycle {
+        edges: vec![edge],
+        beside: Vec::new(),
+        behind: behind(&next, &[edge.wait]),
+    });
+    cycles.extend(dead.filter(|cycle| means_something(&cycle.edges, waits)));
     let order = |cycle: &Cycle| {
         let task = &waits[cycle.edges[0].wait].blocked.task;
         (task.pid, task.tid)
     };
     cycles.sort_by_key(order);
-    cycles.dedup();
     cycles
 }
 
@@ -152,23 +150,62 @@ impl<'a> Graph<'a> {
     }
 
     /// Those that wait for a thread that is dead.
-    fn left_alone(&self) -> impl Iterator<Item = Cycle> {
+    fn left_alone(&self) -> impl Iterator<Item = Edge> {
         (0..self.waits.len()).flat_map(|wait| {
             let dead = self.waits[wait].needs.iter().enumerate().filter(|(_, need)| need.closed && need.by.is_empty());
-            dead.map(move |(need, _)| Cycle { edges: vec![Edge { wait, need, waker: None }] })
+            dead.map(move |(need, _)| Edge { wait, need, waker: None })
         })
     }
 }
 
 /// Servers that wait for each other's requests have nothing to do, and a process alone with a pipe may be
 /// woken by a signal.
-fn means_something(cycle: &Cycle, waits: &[Wait<'_>]) -> bool {
+fn means_something(edges: &[Edge], waits: &[Wait<'_>]) -> bool {
     let nature = |edge: &Edge| waits[edge.wait].needs[edge.need].nature;
-    let first = waits[cycle.edges[0].wait].blocked.task.pid;
-    if cycle.edges.iter().all(|edge| waits[edge.wait].blocked.task.pid == first) {
-        return cycle.edges.iter().any(|edge| nature(edge) == Nature::Held);
+    let first = waits[edges[0].wait].blocked.task.pid;
+    if edges.iter().all(|edge| waits[edge.wait].blocked.task.pid == first) {
+        return edges.iter().any(|edge| nature(edge) == Nature::Held);
     }
-    cycle.edges.iter().any(|edge| nature(edge) != Nature::Idle)
+    edges.iter().any(|edge| nature(edge) != Nature::Idle)
+}
+
+/// The shortest circle in a component that means something, told from its first thread on; of several the one
+/// with the first threads.
+fn shortest(next: &[Vec<(usize, Edge)>], component: &[usize], waits: &[Wait<'_>]) -> Option<Vec<Edge>> {
+    let has_itself = |at: &usize| next[*at].iter().any(|(to, _)| to == at);
+    // No other can be shorter.
+    let least = if component.iter().any(has_itself) { 1 } else { 2 };
+    let key = |edges: &Vec<Edge>| (edges.len(), edges.iter().map(|edge| edge.wait).collect::<Vec<_>>());
+    let mut best: Option<Vec<Edge>> = None;
+    for start in component {
+        let Some(edges) = circle(next, component, *start).map(|edges| first_in_front(edges, waits)) else { continue };
+        if means_something(&edges, waits) && best.as_ref().is_none_or(|best| key(&edges) < key(best)) {
+            best = Some(edges);
+        }
+        if best.as_ref().is_some_and(|best| best.len() == least) {
+            break;
+        }
+    }
+    best
+}
+
+/// How many waits that are no part of a component wait for it, each for one that does or for a member.
+fn behind(next: &[Vec<(usize, Edge)>], component: &[usize]) -> usize {
+    let mut before: Vec<Vec<usize>> = vec![Vec::new(); next.len()];
+    for (from, edges) in next.iter().enumerate() {
+        edges.iter().for_each(|(to, _)| before[*to].push(from));
+    }
+    let mut met = vec![false; next.len()];
+    component.iter().for_each(|at| met[*at] = true);
+    let mut queue = component.to_vec();
+    while let Some(at) = queue.pop() {
+        for from in &before[at] {
+            if !std::mem::replace(&mut met[*from], true) {
+                queue.push(*from);
+            }
+        }
+    }
+    met.iter().filter(|met| **met).count() - component.len()
 }
 
 /// The strongly connected components in which there is a circle, each in ascending order (Tarjan, 1972,
@@ -295,6 +332,7 @@ mod tests {
             by: by.iter().map(|pid| waker(*pid, None, Grade::Exact)).collect(),
             closed,
             others: None,
+            besides: Vec::new(),
             state: String::new(),
             odd: Vec::new(),
         }
@@ -413,8 +451,15 @@ mod tests {
     }
 
     #[test]
-    fn two_circles_that_share_a_thread_are_both_told() {
+    fn of_circles_that_share_a_thread_the_shortest_is_told_and_how_many_more_there_are() {
         let both = (thread(1, 1, false), vec![need(Nature::Held, true, &[2]), need(Nature::Held, true, &[3])]);
-        assert_eq!(cycles(&[both, held(2, &[1]), held(3, &[1])], &[]), [[1, 2], [1, 3]]);
+        let list = [both, held(2, &[1]), held(3, &[1]), held(4, &[3]), held(5, &[9])];
+        assert_eq!(cycles(&list, &[]), [[1, 2]]);
+        let waits: Vec<Wait<'_>> = list.iter().map(|(blocked, needs)| Wait { blocked, needs: needs.clone() }).collect();
+        let found = find(&waits, |_| 1);
+        assert_eq!((&found[0].beside[..], found[0].behind), (&[2][..], 1));
+        // All that read one pipe and have both of its ends.
+        let flow = |pid| (thread(pid, pid, false), vec![need(Nature::Flow, true, &[1, 2, 3, 4, 5])]);
+        assert_eq!(cycles(&[flow(1), flow(2), flow(3), flow(4), flow(5)], &[]), [[1, 2]]);
     }
 }

@@ -2,14 +2,14 @@
 
 use super::scene::Scene;
 use crate::mech::{self, sem, sock};
-use crate::model::{Awaits, Blocked, Ident, Kind, Needs, Object, ObjectRef, Resource, Text, Value};
+use crate::model::{Awaits, Blocked, Ident, Kind, Needs, Object, ObjectRef, Resource, Signal, Task, Text, Value};
 use crate::proc::processes::Clock;
 use crate::proc::{process, status, task};
+use crate::sys::signal::real_time;
 use nix::errno::Errno;
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::os::unix::ffi::OsStrExt as _;
 use std::rc::Rc;
 
 /// So many messages of a queue are looked at: the time it takes grows with their square.
@@ -25,11 +25,12 @@ pub struct Facts<'a> {
     operators: Known<(i32, u16), Option<i32>>,
     objects: Known<ObjectRef, Option<Rc<Object>>>,
     types: Known<i32, Rc<Option<Vec<i64>>>>,
-    sockets: OnceCell<HashMap<u64, sock::Peer>>,
+    sockets: OnceCell<nix::Result<HashMap<u64, sock::Peer>>>,
     who: Known<i32, Option<(Text, i64)>>,
     states: Known<i32, Option<u8>>,
     lines: Known<i32, Text>,
     parents: Known<i32, Option<i32>>,
+    tracers: Known<i32, Option<i32>>,
     threads: Known<i32, usize>,
 }
 
@@ -47,6 +48,7 @@ impl<'a> Facts<'a> {
             states: Known::default(),
             lines: Known::default(),
             parents: Known::default(),
+            tracers: Known::default(),
             threads: Known::default(),
         }
     }
@@ -87,8 +89,26 @@ impl<'a> Facts<'a> {
     }
 
     /// What is known of a unix socket of our network namespace.
-    pub fn socket(&self, inode: u64) -> Option<sock::Peer> {
-        self.sockets.get_or_init(|| sock::peers().unwrap_or_default()).get(&inode).copied()
+    pub fn socket(&self, inode: u64) -> nix::Result<Option<sock::Peer>> {
+        let all = self.sockets.get_or_init(sock::peers).as_ref().map_err(|errno| *errno)?;
+        Ok(all.get(&inode).copied())
+    }
+
+    /// Whether a handler of a signal that timers send may end what a thread waits for. Which timers run cannot be
+    /// seen.
+    pub fn may_be_interrupted(&self, task: &Task) -> bool {
+        let Ok(status) = status::read_thread(task.pid, task.tid) else { return false };
+        let (caught, blocked) = (status.caught.unwrap_or_default(), status.blocked.unwrap_or_default());
+        let rt = real_time();
+        let of_timers = |signal: &Signal| {
+            [libc::SIGALRM, libc::SIGVTALRM, libc::SIGPROF].contains(&signal.0) || signal.is_real_time(rt)
+        };
+        caught.iter().filter(of_timers).any(|signal| !blocked.contains(signal))
+    }
+
+    /// The process that traces another one, ptrace(2).
+    pub fn tracer(&self, pid: i32) -> Option<i32> {
+        once(&self.tracers, pid, || status::read(pid).ok()?.tracer)
     }
 
     /// Short name and start of the process that has a pid now.
@@ -98,7 +118,7 @@ impl<'a> Facts<'a> {
 
     /// The letter of its state, proc_pid_stat(5).
     pub fn state(&self, pid: i32) -> Option<u8> {
-        once(&self.states, pid, || task::state(&std::fs::read(format!("/proc/{pid}/stat")).ok()?))
+        once(&self.states, pid, || task::state_of(pid))
     }
 
     /// Its command line.
@@ -112,14 +132,8 @@ impl<'a> Facts<'a> {
 
     /// How many threads of a process have not ended.
     pub fn threads(&self, pid: i32) -> usize {
-        let lives = |tid: &i32| {
-            let stat = std::fs::read(format!("/proc/{pid}/task/{tid}/stat"));
-            stat.is_ok_and(|stat| !matches!(task::state(&stat), Some(b'Z' | b'X')))
-        };
-        once(&self.threads, pid, || match task::threads(pid) {
-            // One thread that is there needs no second look.
-            Ok(tids) if tids.len() == 1 => 1,
-            Ok(tids) => tids.iter().filter(|tid| lives(tid)).count(),
+        once(&self.threads, pid, || match task::living(pid) {
+            Ok(count) => count,
             Err(Errno::ESRCH) => 0,
             Err(_) => usize::MAX,
         })
@@ -157,8 +171,7 @@ impl<'a> Facts<'a> {
 
     /// The path that a descriptor of a process shows; escaped.
     pub fn path(&self, pid: i32, fd: i32) -> Option<String> {
-        let link = std::fs::read_link(format!("/proc/{pid}/fd/{fd}")).ok()?;
-        Some(Text::from(link.as_os_str().as_bytes()).escaped().to_string())
+        Some(task::label(pid, fd)?.escaped().to_string())
     }
 
     /// What a person calls a process.

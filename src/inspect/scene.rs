@@ -14,7 +14,7 @@ use crate::proc::mappings::Mapping;
 use crate::proc::mounts;
 use crate::proc::namespace;
 use crate::proc::population::{Population, is_first_pid_namespace};
-use crate::proc::processes::Clock;
+use crate::proc::processes::{Clock, unlisted_gap};
 use crate::proc::undo::{self, Undo};
 use nix::errno::Errno;
 use std::collections::HashMap;
@@ -235,7 +235,8 @@ impl<'a> Scene<'a> {
     fn locks(&self) -> &Locked {
         self.seen.locked.get_or_init(|| match locks::all() {
             Ok(mut all) => {
-                let (holds, gaps) = locks::holders(&mut all);
+                let (holds, mut gaps) = locks::holders(&mut all);
+                gaps.extend(unlisted_gap());
                 let mut awaited: HashMap<Resource, Vec<Lock>> = HashMap::new();
                 for lock in all.into_iter().filter(|lock| lock.waits_for.is_some()) {
                     awaited.entry(lock.file).or_default().push(lock);
@@ -255,8 +256,8 @@ impl<'a> Scene<'a> {
         self.seen.owned.get_or_init(|| {
             let mut owned = owned::robust(&self.seen.holders.mappings().list);
             owned.extend(owned::awaited(self.blocked()));
-            // A robust one that several wait for is named by each of them, too.
-            owned.sort_by_key(|hold| (hold.resource, hold.end.pid));
+            // A robust one that several wait for is named by each of them, too; what is surest stays.
+            owned.sort_by_key(|hold| (hold.resource, hold.end.pid, std::cmp::Reverse(hold.grade)));
             owned.dedup_by_key(|hold| (hold.resource, hold.end.pid));
             let of_objects = owned.iter().map(|hold| Hold { resource: hold.resource.object(), ..hold.clone() });
             index(of_objects.collect::<Vec<_>>().into_iter().chain(owned))
@@ -266,9 +267,15 @@ impl<'a> Scene<'a> {
     /// What could not be seen, of what was looked at.
     pub fn gaps(&self) -> Vec<Gap> {
         let mut gaps = self.seen.holders.gaps();
-        gaps.extend(self.seen.blocking.get().iter().flat_map(|blocking| blocking.gaps.clone()));
-        gaps.extend(self.seen.undone.get().iter().flat_map(|(_, gaps)| gaps.clone()));
-        gaps.extend(self.seen.locked.get().iter().flat_map(|locked| locked.gaps.clone()));
+        let blocking = self.seen.blocking.get().into_iter().flat_map(|blocking| &blocking.gaps);
+        let undone = self.seen.undone.get().into_iter().flat_map(|(_, gaps)| gaps);
+        let locked = self.seen.locked.get().into_iter().flat_map(|locked| &locked.gaps);
+        // What is true of all processes was met by each look at them.
+        for gap in blocking.chain(undone).chain(locked) {
+            if !gaps.contains(gap) {
+                gaps.push(gap.clone());
+            }
+        }
         gaps
     }
 

@@ -6,7 +6,6 @@ use crate::error::{Error, Result};
 use crate::model::{Awaits, Blocked, Grade, Hold, How, Kind, ObjectRef, Resource, Role, Seen, Text, Value};
 use crate::proc::holders::{FileId, What};
 use crate::proc::{process, task};
-use crate::sys::file;
 use crate::sys::users::Names;
 use nix::errno::Errno;
 use std::collections::{BTreeMap, HashSet};
@@ -280,7 +279,7 @@ pub fn visible(pid: i32) -> Result<()> {
     if !there && matches!(process::look(pid), process::Look::Gone) {
         return Err(Error::new("open", Errno::ESRCH, object).because("there is no such process"));
     }
-    match std::fs::read_dir(format!("/proc/{pid}/fd")).map_err(|error| file::errno(&error)) {
+    match task::may_see_descriptors(pid) {
         // /proc may hide what is there.
         Err(Errno::EACCES | Errno::EPERM | Errno::ENOENT) => Err(Error::new("open", Errno::EACCES, object)
             .because("what it has open may not be seen")

@@ -87,6 +87,16 @@ impl Field<Record> {
 }
 
 impl<T> Field<T> {
+    /// A column of rows that are no objects: always shown, and in no `-o help`.
+    pub const fn plain(key: &'static str, get: fn(&T, &'static str) -> Seen<Value>) -> Field<T> {
+        Field::aligned(key, Align::Left, get)
+    }
+
+    /// The same, with numbers under each other or not.
+    pub const fn aligned(key: &'static str, align: Align, get: fn(&T, &'static str) -> Seen<Value>) -> Field<T> {
+        Field { key, help: "", kinds: &[], needs: Needs::SCAN, default: true, align, get }
+    }
+
     pub fn value(&self, row: &T) -> Seen<Value> {
         (self.get)(row, self.key)
     }

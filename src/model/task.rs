@@ -90,9 +90,9 @@ pub enum Awaits {
     /// flock(2), fcntl(2): a lock on these bytes of a file; `None` where they count from a place that only the
     /// kernel knows (SEEK_CUR, SEEK_END).
     Lock { fd: i32, file: Resource, lock: LockKind, exclusive: bool, range: Option<Range> },
-    /// wait4(2), waitid(2): the end of a child, of this one as our PID namespace counts; of any (-1), or of one
-    /// of a process group (its number negated, 0 for its own) as its own namespace counts.
-    Child { pid: i32 },
+    /// wait4(2), waitid(2): what becomes of a child, of this one as our PID namespace counts; of any (-1), or of
+    /// one of a process group (its number negated, 0 for its own) as its own namespace counts.
+    Child { pid: i32, change: Change },
     /// poll(2), select(2), epoll_wait(2): any of these descriptors; splice(2), tee(2): both. `more` if there are
     /// others that cannot be told apart, such as timers.
     Any { files: Vec<Polled>, more: bool },
@@ -120,7 +120,7 @@ impl Awaits {
             | Awaits::Open { file: one, .. }
             | Awaits::Futex { word: Some(one), .. }
             | Awaits::Lock { file: one, .. } => vec![*one],
-            Awaits::Child { pid } if *pid > 0 => vec![Resource::Process(*pid)],
+            Awaits::Child { pid, .. } if *pid > 0 => vec![Resource::Process(*pid)],
             Awaits::Any { files, .. } => files.iter().map(|polled| polled.file).collect(),
             Awaits::Futex { word: None, .. }
             | Awaits::Child { .. }
@@ -176,6 +176,27 @@ impl fmt::Display for SemOp {
     }
 }
 
+/// What becomes of a child for which its parent waits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Change {
+    /// That it ends, whatever else is waited for (WEXITED).
+    End,
+    /// That a signal stops it, and not its end (WSTOPPED).
+    Stop,
+    /// That it goes on, or either of the two (WCONTINUED).
+    Other,
+}
+
+impl Change {
+    pub fn words(self) -> &'static str {
+        match self {
+            Change::End => "the end",
+            Change::Stop => "a stop",
+            Change::Other => "a change of the state",
+        }
+    }
+}
+
 /// One of the descriptors of poll(2).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Polled {
@@ -219,6 +240,9 @@ pub struct Owner {
     pub tid: i32,
     /// Its process; `None` if there is no such thread any more.
     pub pid: Option<i32>,
+    /// Whether the kernel checks it, as of a mutex that inherits priority. Any other word is memory to which
+    /// everybody may write who has it mapped.
+    pub checked: bool,
 }
 
 /// The interfaces of file locks.

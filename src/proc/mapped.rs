@@ -4,17 +4,14 @@ use super::mappings::{Mapping, Scan};
 use super::maps::Reader;
 use super::namespace;
 use super::processes::{INIT, directory};
+use super::task;
 use crate::model::{End, Memory, Role, Text};
-use crate::sys::descriptor::huge_memory;
 use crate::sys::procmap::{Vma, same_memory};
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, openat};
-use nix::sys::stat::{Mode, fstatat, major};
-use std::ffi::OsStr;
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::Mode;
 use std::fs::File;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -87,7 +84,7 @@ impl<'a> Part<'a> {
         let scan = self.scan;
         let only = scan.segment.and_then(|segment| u64::try_from(segment.id).ok());
         self.reader.each(&mut maps, only, |vma, name| {
-            let Some((key, page)) = scan.judge(&vma, name) else { return };
+            let Some((key, page)) = scan.identities.judge(&vma, name) else { return };
             if scan.segment.is_some() && key.is_none() {
                 return;
             }
@@ -128,7 +125,7 @@ impl<'a> Part<'a> {
                     Memory::Sysv { namespace, id }
                 }
                 None => {
-                    let (dev, ino) = scan.identity(process, &group);
+                    let (dev, ino) = scan.identities.file(process, &group.first, group.name.raw());
                     Memory::File { dev, ino }
                 }
             };
@@ -152,73 +149,9 @@ impl<'a> Part<'a> {
     }
 }
 
-impl Scan {
-    /// The key of a segment, `None` for another file, and the size of its pages; nothing for what is left out.
-    ///
-    /// The device decides: any file can be called like a segment.
-    fn judge(&self, vma: &Vma, name: &[u8]) -> Option<(Option<i32>, u64)> {
-        let dev = Some(vma.dev);
-        if dev == self.devices.anonymous {
-            return None;
-        }
-        let small = procfs::page_size();
-        let page = if dev == self.devices.memory {
-            Some(small)
-        } else if has_name_of_the_kernel(name) {
-            // Only then is it worth to learn where memory of huge pages lies.
-            huge_memory().iter().find(|(dev, _)| *dev == vma.dev).map(|(_, page)| *page)
-        } else {
-            None
-        };
-        let Some(page) = page else { return Some((None, small)) };
-        match segment_key(name) {
-            Some(key) => Some((Some(key), page)),
-            // The others are anonymous: /dev/zero, /anon_hugepage.
-            None => name.starts_with(b"/memfd:").then_some((None, page)),
-        }
-    }
-
-    /// The device and the inode of a file as stat(2) shows them. Those of the mapping are others on btrfs and
-    /// overlayfs, which have no disk of their own behind the device, as all that have major number 0.
-    fn identity(&self, process: &OwnedFd, group: &Group) -> (u64, u64) {
-        let vma = &group.first;
-        let shown = (vma.dev, vma.ino);
-        let known = [self.devices.memory, self.shared].contains(&Some(vma.dev));
-        if major(vma.dev) != 0 || known {
-            return shown;
-        }
-        // Needs CAP_CHECKPOINT_RESTORE.
-        let link = format!("map_files/{:x}-{:x}", vma.start, vma.end);
-        if let Ok(stat) = fstatat(process, link.as_str(), AtFlags::empty()) {
-            return (stat.st_dev, stat.st_ino);
-        }
-        let path = [b"root", group.name.raw()].concat();
-        match fstatat(process, Path::new(OsStr::from_bytes(&path)), AtFlags::empty()) {
-            Ok(stat) if stat.st_ino == vma.ino => (stat.st_dev, stat.st_ino),
-            _ => shown,
-        }
-    }
-}
-
-fn has_name_of_the_kernel(name: &[u8]) -> bool {
-    [&b"/SYSV"[..], b"/memfd:", b"/anon_hugepage"].iter().any(|start| name.starts_with(start))
-}
-
-/// The key in the name of a segment, `SYSV%08x` in newseg, ipc/shm.c. Such a file never has a path, so the
-/// kernel adds that it is deleted.
-fn segment_key(name: &[u8]) -> Option<i32> {
-    let digits = name.strip_prefix(b"/SYSV")?;
-    let digits = digits.strip_suffix(b" (deleted)").unwrap_or(digits);
-    if digits.len() != 8 || !digits.iter().all(u8::is_ascii_hexdigit) {
-        return None;
-    }
-    u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok().map(u32::cast_signed)
-}
-
-/// The parent in a stat file, the second word behind the name: `7 (a) b) S 1 …`.
+/// The parent in a stat file.
 fn parent(stat: &[u8]) -> Option<i32> {
-    let words = &stat[memchr::memrchr(b')', stat)?..];
-    std::str::from_utf8(words.split(|byte| *byte == b' ').nth(2)?).ok()?.parse().ok()
+    task::words(stat)?.nth(1)?.parse().ok()
 }
 
 /// A short file of a process.
@@ -235,42 +168,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_read_from_the_name_of_a_segment_alone() {
-        assert_eq!(segment_key(b"/SYSV00005eed (deleted)"), Some(0x5eed));
-        assert_eq!(segment_key(b"/SYSVffffffff"), Some(-1));
-        for other in
-            [&b""[..], b"/SYSV", b"/SYSV0000000 (deleted)", b"/SYSV000000000", b"/SYSV+0000001", b"/SYSV0000000g"]
-        {
-            assert_eq!(segment_key(other), None, "{}", other.escape_ascii());
-        }
-        assert_eq!(segment_key(b"/tmp/SYSV00000000"), None);
-    }
-
-    #[test]
     fn the_parent_stands_behind_a_name_that_may_hold_anything() {
         assert_eq!(parent(b"7 (a) S 5 (b) S 1 7 7"), Some(1));
         for odd in [&b""[..], b"7 (a", b"7 (a)", b"7 (a) S", b"7 (a) S x"] {
             assert_eq!(parent(odd), None);
-        }
-    }
-
-    #[test]
-    fn the_device_decides_what_is_a_segment() {
-        let scan = Scan::new(None);
-        let vma = |dev| Vma { start: 0, end: 4096, offset: 0, dev, ino: 7, write: true };
-        let memory = scan.devices.memory.unwrap();
-        let name = b"/SYSV00005eed (deleted)";
-        let key = |dev, name: &[u8]| scan.judge(&vma(dev), name).map(|(key, _)| key);
-        assert_eq!(key(memory, name), Some(Some(0x5eed)));
-        assert_eq!(key(memory, b"/memfd:SYSV00005eed (deleted)"), Some(None));
-        assert_eq!(key(memory, b"/dev/zero (deleted)"), None);
-        // A file of that name on a disk, and on any other file system that has none.
-        assert_eq!(key(nix::sys::stat::makedev(8, 1), name), Some(None));
-        assert_eq!(key(nix::sys::stat::makedev(0, 9999), name), Some(None));
-        assert_eq!(key(scan.devices.anonymous.unwrap(), b"anon_inode:[io_uring]"), None);
-        for (dev, page) in huge_memory() {
-            assert_eq!(scan.judge(&vma(*dev), name), Some((Some(0x5eed), *page)));
-            assert_eq!(key(*dev, b"/anon_hugepage (deleted)"), None);
         }
     }
 }

@@ -8,11 +8,9 @@
 use super::mapped::{Found, Part};
 use super::namespace;
 use super::processes::{Clock, hidden, leaves_out, pids, share};
+use super::shared::Identities;
 use super::sysvipc::{self, Shm};
 use crate::model::{End, Gap, Memory, Reason, Text};
-use crate::sys::descriptor::Devices;
-use nix::sys::stat::stat;
-use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -80,14 +78,12 @@ pub(super) struct Scan {
     pub(super) segment: Option<Segment>,
     /// How many attachments of the segment were found.
     pub(super) found: AtomicU64,
-    pub(super) devices: Devices,
+    pub(super) identities: Identities,
     pub(super) clock: Clock,
     /// Our own IPC namespace.
     ours: Option<u64>,
     /// Its segments, if one of them is looked for.
     pub(super) table: Option<Table>,
-    /// The device of /dev/shm.
-    pub(super) shared: Option<u64>,
 }
 
 impl Scan {
@@ -96,14 +92,10 @@ impl Scan {
         Scan {
             segment,
             found: AtomicU64::new(0),
-            devices: Devices::learn(),
+            identities: Identities::learn(),
             clock: Clock::now(),
             ours,
             table: segment.filter(|segment| Some(segment.namespace) == ours).and_then(|_| Table::read()),
-            shared: statfs("/dev/shm")
-                .is_ok_and(|system| system.filesystem_type() == TMPFS_MAGIC)
-                .then(|| stat("/dev/shm").ok().map(|stat| stat.st_dev))
-                .flatten(),
         }
     }
 
@@ -243,6 +235,7 @@ mod tests {
     use crate::mech::{Access, Mechanism, Opened, Region, Spec, What};
     use crate::model::{Ident, Needs, Role};
     use crate::proc::holders::Holders;
+    use nix::sys::stat::stat;
     use nix::unistd::getpid;
 
     fn spec(size: u64) -> Spec {

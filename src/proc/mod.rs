@@ -18,6 +18,7 @@ mod pass;
 pub mod population;
 pub mod process;
 pub mod processes;
+mod shared;
 pub mod status;
 pub mod sysctl;
 pub mod sysvipc;

@@ -6,7 +6,7 @@ use super::blocked::target::{Target, Thread};
 use super::holders::FileId;
 use super::processes::{Clock, pids, share};
 use super::task::{self, Doing};
-use crate::model::{End, Role};
+use crate::model::{End, Reason, Role};
 use nix::sys::stat::FileStat;
 use std::path::PathBuf;
 
@@ -19,11 +19,26 @@ pub struct Opening {
     pub end: End,
 }
 
+/// Who waits in open(2) of FIFOs.
+#[derive(Default, Debug)]
+pub struct Openings {
+    pub list: Vec<Opening>,
+    /// Why it is not known who does.
+    pub unseen: Option<Reason>,
+}
+
 /// Every process that waits in open(2) of a FIFO, of those that we may look into.
-pub fn all() -> Vec<Opening> {
+pub fn all() -> Openings {
     let clock = Clock::now();
-    let pids = pids().unwrap_or_default();
-    share(&pids, Vec::new, |found, pid| found.extend(of(pid, clock))).into_iter().flatten().collect()
+    let pids = match pids() {
+        Ok(pids) => pids,
+        Err(errno) => {
+            let unseen = Some(Reason { call: "open", errno: errno as i32 });
+            return Openings { list: Vec::new(), unseen };
+        }
+    };
+    let found = share(&pids, Vec::new, |found, pid| found.extend(of(pid, clock)));
+    Openings { list: found.into_iter().flatten().collect(), unseen: None }
 }
 
 /// Those among the threads of one process.
@@ -43,7 +58,9 @@ fn waits(target: &Target, thread: &Thread, clock: Clock) -> Option<Opening> {
     Some(Opening { stat, path, end })
 }
 
-/// Those that wait for the other side of one FIFO.
-pub fn of_file(openings: &[Opening], id: FileId) -> impl Iterator<Item = &Opening> {
-    openings.iter().filter(move |opening| FileId::of(&opening.stat) == id)
+impl Openings {
+    /// Those that wait for the other side of one FIFO.
+    pub fn of(&self, id: FileId) -> impl Iterator<Item = &Opening> {
+        self.list.iter().filter(move |opening| FileId::of(&opening.stat) == id)
+    }
 }

@@ -1,9 +1,7 @@
 //! Every process as all users may see it: whose it is, when it started, and in which namespaces it is.
 
-use super::namespace;
-use super::process;
 use super::processes::{self, Clock, INIT, directory, leaves_out, pids, share};
-use super::task;
+use super::{namespace, process, task};
 use crate::model::Text;
 use nix::errno::Errno;
 use nix::sys::stat::stat;
@@ -132,8 +130,7 @@ fn read(pid: i32, clock: Clock) -> nix::Result<Option<Living>> {
 
 fn parse(pid: i32, stat: &[u8], status: &[u8], clock: Clock) -> Option<Living> {
     let (command, started) = clock.read(stat)?;
-    let behind = stat.get(memchr::memrchr(b')', stat)? + 1..)?;
-    let words: Vec<&str> = std::str::from_utf8(behind).ok()?.split_ascii_whitespace().collect();
+    let words: Vec<&str> = task::words(stat)?.collect();
     let flags: u64 = words.get(6)?.parse().ok()?;
     if task::state(stat).is_none_or(task::is_over) || flags & KERNEL_THREAD != 0 {
         return None;

@@ -1,6 +1,8 @@
 //! All processes: which there are, who they are, and work that several threads share.
 
-use crate::model::Text;
+use super::population::is_first_pid_namespace;
+use super::task;
+use crate::model::{Gap, Reason, Text};
 use crate::sys::file;
 use nix::dir::Dir;
 use nix::errno::Errno;
@@ -42,7 +44,18 @@ pub(super) fn hidden(count: usize, listed: bool) -> Option<String> {
 /// The pids that /proc shows, in ascending order, in which the kernel lists them.
 pub fn pids() -> nix::Result<Vec<i32>> {
     let entries = Dir::open("/proc", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
-    Ok(entries.into_iter().flatten().filter_map(|entry| number(entry.file_name())).collect())
+    entries.into_iter().filter_map(|entry| entry.map(|entry| number(entry.file_name())).transpose()).collect()
+}
+
+/// That there are processes which /proc does not list because they are of other PID namespaces: only the first one
+/// sees all.
+pub fn unlisted_gap() -> Option<Gap> {
+    (!is_first_pid_namespace()).then(|| Gap {
+        subject: "processes of other PID namespaces".to_owned(),
+        field: None,
+        reason: Reason { call: "readdir", errno: libc::ESRCH },
+        note: Some("/proc does not list them here".to_owned()),
+    })
 }
 
 /// The number that is a file name in /proc.
@@ -116,8 +129,7 @@ impl Clock {
     pub fn read(self, stat: &[u8]) -> Option<(Text, i64)> {
         let (open, close) = (memchr::memchr(b'(', stat)?, memchr::memrchr(b')', stat)?);
         let name = stat.get(open + 1..close)?;
-        let started: u64 =
-            stat[close..].split(|byte| *byte == b' ').nth(20)?.utf8_chunks().next()?.valid().parse().ok()?;
+        let started: u64 = task::words(stat)?.nth(19)?.parse().ok()?;
         Some((Text::from(name), i64::try_from(self.boot + started / self.per_second).ok()?))
     }
 

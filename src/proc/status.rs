@@ -21,6 +21,10 @@ pub struct Status {
     pub blocked: Option<SignalSet>,
     pub ignored: Option<SignalSet>,
     pub caught: Option<SignalSet>,
+    /// The thread that traces it, ptrace(2).
+    pub tracer: Option<i32>,
+    /// How often the thread has gone to sleep.
+    pub sleeps: Option<u64>,
 }
 
 /// What is known of a process. ESRCH when there is none.
@@ -67,6 +71,8 @@ pub(super) fn parse(bytes: &[u8]) -> Status {
             "SigBlk" => status.blocked = mask(),
             "SigIgn" => status.ignored = mask(),
             "SigCgt" => status.caught = mask(),
+            "TracerPid" => status.tracer = value.parse().ok().filter(|tid| *tid > 0),
+            "voluntary_ctxt_switches" => status.sleeps = value.parse().ok(),
             _ => {}
         }
     }
@@ -79,7 +85,8 @@ mod tests {
 
     const TEXT: &str = "Name:\tSigBlk:\\n\nUmask:\t0022\nPPid:\t7\nUid:\t1000\t0\t0\t0\nSigQ:\t3/96365\n\
         SigPnd:\t0000000000000200\nShdPnd:\t8000000000000001\nSigBlk:\t0000000000014002\n\
-        SigIgn:\t0000000000000000\nSigCgt:\t0000000180000000\nSeccomp:\t0\n";
+        SigIgn:\t0000000000000000\nSigCgt:\t0000000180000000\nSeccomp:\t0\n\
+        TracerPid:\t9\nvoluntary_ctxt_switches:\t150\n";
 
     #[test]
     fn the_lines_of_signals_are_read() {
@@ -92,6 +99,8 @@ mod tests {
             blocked: Some(SignalSet(0x14002)),
             ignored: Some(SignalSet(0)),
             caught: Some(SignalSet(0x1_8000_0000)),
+            tracer: Some(9),
+            sleeps: Some(150),
         };
         assert_eq!(parse(TEXT.as_bytes()), expected);
     }

@@ -1,10 +1,12 @@
 //! What a task does at this moment: /proc/PID/task/TID/{stat,syscall,children} and /proc/PID/fd. Nothing is
 //! stopped for it, and the task cannot notice.
 
+use crate::model::Text;
 use crate::sys::file;
 use crate::sys::pidfd::PidFd;
 use nix::errno::Errno;
 use std::fs;
+use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::MetadataExt as _;
 
 /// What a task does.
@@ -93,6 +95,17 @@ pub fn is_over(state: u8) -> bool {
     matches!(state, b'Z' | b'X' | b'x')
 }
 
+/// The words of /proc/PID/stat behind the name, proc_pid_stat(5); the first one is the state.
+pub(super) fn words(stat: &[u8]) -> Option<impl Iterator<Item = &str>> {
+    let behind = stat.get(memchr::memrchr(b')', stat)? + 1..)?;
+    Some(std::str::from_utf8(behind).ok()?.split_ascii_whitespace())
+}
+
+/// The same of the process that has a pid now.
+pub fn state_of(pid: i32) -> Option<u8> {
+    state(&fs::read(format!("/proc/{pid}/stat")).ok()?)
+}
+
 /// A line of /proc/PID/syscall: `running`, `-1 SP PC` outside of a call, or the number in decimal and six
 /// arguments, the stack pointer and the program counter in hexadecimal.
 pub(super) fn call(text: &[u8]) -> Option<Doing> {
@@ -121,6 +134,46 @@ pub fn threads(pid: i32) -> nix::Result<Vec<i32>> {
     let mut tids: Vec<i32> = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
     tids.sort_unstable();
     Ok(tids)
+}
+
+/// How many threads of a process have not ended. ESRCH when there is none.
+pub fn living(pid: i32) -> nix::Result<usize> {
+    let tids = threads(pid)?;
+    if let [_] = tids[..] {
+        // One thread that is there needs no second look.
+        return Ok(1);
+    }
+    let lives = |tid: &&i32| {
+        let stat = fs::read(format!("/proc/{pid}/task/{tid}/stat"));
+        stat.is_ok_and(|stat| !matches!(state(&stat), Some(b'Z' | b'X')))
+    };
+    Ok(tids.iter().filter(lives).count())
+}
+
+/// In which function of the kernel a thread sleeps, wchan of proc_pid_wchan(5); `None` where that may not be
+/// seen.
+pub fn place(pid: i32, tid: i32) -> Option<Text> {
+    let function = fs::read(format!("/proc/{pid}/task/{tid}/wchan")).ok()?;
+    (!matches!(&function[..], b"" | b"0")).then(|| Text::from(function))
+}
+
+/// Whether it sleeps so that no signal ends it (state D).
+pub fn is_uninterruptible(pid: i32, tid: i32) -> bool {
+    fs::read(format!("/proc/{pid}/task/{tid}/stat")).is_ok_and(|stat| state(&stat) == Some(b'D'))
+}
+
+/// The directory that a process is in.
+pub fn directory(pid: i32) -> Option<Text> {
+    link(&format!("/proc/{pid}/cwd"))
+}
+
+/// What the link of a descriptor says: a path, or what the kernel calls it. A process can choose it.
+pub fn label(pid: i32, number: i32) -> Option<Text> {
+    link(&format!("/proc/{pid}/fd/{number}"))
+}
+
+fn link(path: &str) -> Option<Text> {
+    fs::read_link(path).ok().map(|path| Text::from(path.into_os_string().into_vec()))
 }
 
 /// The processes that a process has started and not yet waited for. Empty on a kernel without
@@ -168,6 +221,11 @@ fn hold(pid: i32, listed: Vec<i32>) -> Vec<(i32, PidFd)> {
 /// The device and the inode of what a process has open under a number.
 pub fn descriptor(pid: i32, number: i32) -> Option<(u64, u64)> {
     fs::metadata(format!("/proc/{pid}/fd/{number}")).ok().map(|data| (data.dev(), data.ino()))
+}
+
+/// Whether it may be seen what a process has open: ENOENT if not or there is none, EACCES or EPERM if not.
+pub fn may_see_descriptors(pid: i32) -> nix::Result<()> {
+    fs::read_dir(format!("/proc/{pid}/fd")).map(drop).map_err(|error| file::errno(&error))
 }
 
 /// The numbers of the descriptors of a process.

@@ -176,6 +176,19 @@ impl Shared {
         unsafe { libc::pthread_mutex_unlock(self.at(offset)) };
     }
 
+    /// Gives the thread that calls it a list of robust mutexes at an offset, whose one entry, 64 bytes behind it,
+    /// is its own next one.
+    pub fn circle(&self, offset: usize) {
+        let (head, entry) = (self.at::<[u64; 3]>(offset), self.at::<u64>(offset + 64));
+        // SAFETY: head and entry lie in the page; the kernel, which reads them when the thread ends, expects that
+        // anything may stand there.
+        unsafe {
+            entry.write(entry.expose_provenance() as u64);
+            head.write([entry.expose_provenance() as u64, 0, 0]);
+            libc::syscall(libc::SYS_set_robust_list, head, size_of::<[u64; 3]>());
+        }
+    }
+
     /// Makes the mutex new, whoever held it, and wakes one that waits for it.
     pub fn abandon(&self, offset: usize) {
         self.mutex(offset, false, false);

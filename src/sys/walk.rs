@@ -41,7 +41,17 @@ impl Walk {
             Ok(entries) => entries,
             Err(errno) => return self.unread.push((path.to_owned(), errno)),
         };
-        let names: Vec<_> = entries.iter().flatten().map(|entry| entry.file_name().to_owned()).collect();
+        let mut names = Vec::new();
+        for entry in entries.iter() {
+            match entry {
+                Ok(entry) => names.push(entry.file_name().to_owned()),
+                Err(errno) => {
+                    // The rest of it cannot be read, and to go on would fail again and again.
+                    self.unread.push((path.to_owned(), errno));
+                    break;
+                }
+            }
+        }
         for name in names.iter().map(|name| name.as_c_str()).filter(|name| !matches!(name.to_bytes(), b"." | b"..")) {
             // One that vanished in between is not an error.
             let Ok(stat) = fstatat(&entries, name, AtFlags::AT_SYMLINK_NOFOLLOW) else { continue };

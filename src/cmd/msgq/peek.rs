@@ -7,7 +7,7 @@ use crate::cmd::{Context, Outcome, verbs};
 use crate::error::Doing as _;
 use crate::exit::Status;
 use crate::mech::{Access, Tag};
-use crate::model::{Align, Field, Kind, Needs, Seen, Text, Value};
+use crate::model::{Align, Field, Seen, Text, Value};
 use crate::render::{self, Layout, Style, TimeFormat};
 use clap::Args;
 use std::io::Write as _;
@@ -41,20 +41,16 @@ struct Message {
     text: Text,
 }
 
-const fn column(key: &'static str, align: Align, get: fn(&Message, &'static str) -> Seen<Value>) -> Field<Message> {
-    Field { key, help: "", kinds: &[Kind::Msgq], needs: Needs::SCAN, default: true, align, get }
-}
-
 static FIELDS: &[Field<Message>] = &[
-    column("position", Align::Right, |message, _| Seen::Is(Value::Count(message.position))),
-    column("type", Align::Right, |message, _| {
+    Field::aligned("position", Align::Right, |message, _| Seen::Is(Value::Count(message.position))),
+    Field::aligned("type", Align::Right, |message, _| {
         Seen::Is(match message.tag {
             Tag::Type(kind) => Value::Int(kind),
             Tag::Priority(priority) => Value::Count(priority.into()),
         })
     }),
-    column("size", Align::Right, |message, _| Seen::Is(Value::Count(message.text.raw().len() as u64))),
-    column("text", Align::Left, |message, _| Seen::Is(Value::Text(message.text.clone()))),
+    Field::aligned("size", Align::Right, |message, _| Seen::Is(Value::Count(message.text.raw().len() as u64))),
+    Field::aligned("text", Align::Left, |message, _| Seen::Is(Value::Text(message.text.clone()))),
 ];
 
 pub fn run(args: &PeekArgs, ctx: &mut Context) -> Outcome {

@@ -5,7 +5,7 @@ use crate::args::signal::Target;
 use crate::cmd::Context;
 use crate::error::{Error, Result};
 use crate::exit::Status;
-use crate::model::{Align, Escaped, Field, Needs, Seen, Text, Value};
+use crate::model::{Align, Escaped, Field, Seen, Text, Value};
 use crate::proc::{find, process, processes, status};
 use crate::render::{self, Document, Layout, Style, TimeFormat};
 use crate::sys::users::Names;
@@ -54,19 +54,15 @@ struct Row {
     command: Text,
 }
 
-const fn column(key: &'static str, align: Align, get: fn(&Row, &'static str) -> Seen<Value>) -> Field<Row> {
-    Field { key, help: "", kinds: &[], needs: Needs::SCAN, default: true, align, get }
-}
-
 static FIELDS: [Field<Row>; 5] = [
-    column("pid", Align::Right, |row, _| Seen::Is(Value::Pid(row.pid))),
-    column("ref", Align::Left, |row, _| Seen::Is(Value::Phrase(row.reference.clone()))),
+    Field::aligned("pid", Align::Right, |row, _| Seen::Is(Value::Pid(row.pid))),
+    Field::aligned("ref", Align::Left, |row, _| Seen::Is(Value::Phrase(row.reference.clone()))),
     Field {
         default: false,
-        ..column("uid", Align::Right, |row, _| row.uid.map(|uid| Value::Count(uid.into())).into())
+        ..Field::aligned("uid", Align::Right, |row, _| row.uid.map(|uid| Value::Count(uid.into())).into())
     },
-    column("user", Align::Left, |row, _| row.user.clone().map(Value::Text).into()),
-    column("command", Align::Left, |row, _| Seen::Is(Value::Text(row.command.clone()))),
+    Field::aligned("user", Align::Left, |row, _| row.user.clone().map(Value::Text).into()),
+    Field::aligned("command", Align::Left, |row, _| Seen::Is(Value::Text(row.command.clone()))),
 ];
 
 /// Lists processes instead of sending them anything.

@@ -3,7 +3,7 @@
 use crate::args::signal as words;
 use crate::cmd::{Context, Outcome};
 use crate::exit::Status;
-use crate::model::{Align, Field, Needs, Seen, Signal, SignalSet, Value};
+use crate::model::{Align, Field, Seen, Signal, SignalSet, Value};
 use crate::render::{self, Document, Layout, Style, TimeFormat};
 use crate::sys::signal::real_time;
 use clap::Args;
@@ -31,15 +31,13 @@ pub struct ListArgs {
     no_headings: bool,
 }
 
-const fn column(key: &'static str, align: Align, get: fn(&Signal, &'static str) -> Seen<Value>) -> Field<Signal> {
-    Field { key, help: "", kinds: &[], needs: Needs::SCAN, default: true, align, get }
-}
-
 static FIELDS: [Field<Signal>; 4] = [
-    column("number", Align::Right, |signal, _| Seen::Is(Value::Int(signal.0.into()))),
-    column("name", Align::Left, |signal, _| signal.name(real_time()).map(Value::Phrase).into()),
-    column("action", Align::Left, |signal, _| Seen::Is(Value::Word(signal.action().word()))),
-    column("description", Align::Left, |signal, _| Seen::Is(Value::Phrase(signal.description(real_time()).to_owned()))),
+    Field::aligned("number", Align::Right, |signal, _| Seen::Is(Value::Int(signal.0.into()))),
+    Field::aligned("name", Align::Left, |signal, _| signal.name(real_time()).map(Value::Phrase).into()),
+    Field::aligned("action", Align::Left, |signal, _| Seen::Is(Value::Word(signal.action().word()))),
+    Field::aligned("description", Align::Left, |signal, _| {
+        Seen::Is(Value::Phrase(signal.description(real_time()).to_owned()))
+    }),
 ];
 
 pub fn run(args: &ListArgs, ctx: &mut Context) -> Outcome {

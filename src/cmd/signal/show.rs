@@ -5,7 +5,7 @@ use crate::args::signal::{self as words, Target};
 use crate::cmd::{Context, Outcome};
 use crate::error::{Doing as _, Error, Result};
 use crate::exit::Status;
-use crate::model::{Align, Field, Needs, Seen, SignalSet, Text, Value};
+use crate::model::{Field, Seen, SignalSet, Text, Value};
 use crate::proc::status::{self, Status as Signals};
 use crate::proc::task;
 use crate::render::{self, Document, Layout, Style, TimeFormat};
@@ -46,10 +46,6 @@ struct Row {
     lists: bool,
 }
 
-const fn column(key: &'static str, get: fn(&Row, &'static str) -> Seen<Value>) -> Field<Row> {
-    Field { key, help: "", kinds: &[], needs: Needs::SCAN, default: true, align: Align::Left, get }
-}
-
 /// The kernel has always printed these lines.
 fn unread<T>() -> Seen<T> {
     Seen::hidden("read", Errno::EBADMSG as i32)
@@ -78,19 +74,19 @@ fn percent((queued, limit): (u64, u64)) -> Value {
 }
 
 static FIELDS: [Field<Row>; 13] = [
-    column("pid", |row, _| Seen::Is(Value::Pid(row.pid))),
-    column("ref", |row, _| Seen::Is(Value::Phrase(row.reference.clone()))),
-    column("command", |row, _| Seen::Is(Value::Text(row.command.clone()))),
-    column("uid", |row, _| row.signals.uid.map_or_else(unread, |uid| Seen::Is(Value::Count(uid.into())))),
-    column("user", |row, _| row.user.clone().map_or_else(unread, |user| Seen::Is(Value::Text(user)))),
-    column("blocked", |row, _| set(row.signals.blocked, row.lists)),
-    column("ignored", |row, _| set(row.signals.ignored, row.lists)),
-    column("caught", |row, _| set(row.signals.caught, row.lists)),
-    column("pending", |row, _| set(row.signals.pending, row.lists)),
-    column("queued", |row, _| queue(row, |(queued, _)| Value::Count(queued))),
-    column("limit", |row, _| queue(row, |(_, limit)| Value::Count(limit))),
-    column("percent", |row, _| queue(row, percent)),
-    column("threads", |row, _| row.threads.clone()),
+    Field::plain("pid", |row, _| Seen::Is(Value::Pid(row.pid))),
+    Field::plain("ref", |row, _| Seen::Is(Value::Phrase(row.reference.clone()))),
+    Field::plain("command", |row, _| Seen::Is(Value::Text(row.command.clone()))),
+    Field::plain("uid", |row, _| row.signals.uid.map_or_else(unread, |uid| Seen::Is(Value::Count(uid.into())))),
+    Field::plain("user", |row, _| row.user.clone().map_or_else(unread, |user| Seen::Is(Value::Text(user)))),
+    Field::plain("blocked", |row, _| set(row.signals.blocked, row.lists)),
+    Field::plain("ignored", |row, _| set(row.signals.ignored, row.lists)),
+    Field::plain("caught", |row, _| set(row.signals.caught, row.lists)),
+    Field::plain("pending", |row, _| set(row.signals.pending, row.lists)),
+    Field::plain("queued", |row, _| queue(row, |(queued, _)| Value::Count(queued))),
+    Field::plain("limit", |row, _| queue(row, |(_, limit)| Value::Count(limit))),
+    Field::plain("percent", |row, _| queue(row, percent)),
+    Field::plain("threads", |row, _| row.threads.clone()),
 ];
 
 pub fn run(args: &ShowArgs, ctx: &mut Context) -> Outcome {

@@ -4,7 +4,7 @@ use crate::args::{signal as words, units};
 use crate::cmd::{Context, Outcome, children};
 use crate::error::{Error, ResultLost};
 use crate::exit::Status;
-use crate::model::{Align, Field, Needs, Origin, Seen, Signal, SignalSet, Text, Value, Wait};
+use crate::model::{Field, Origin, Seen, Signal, SignalSet, Text, Value, Wait};
 use crate::proc::find;
 use crate::render::{self, Style, TimeFormat};
 use crate::sys::child::{Child, Start};
@@ -75,10 +75,6 @@ struct Row {
     user: Option<Text>,
 }
 
-const fn column(key: &'static str, get: fn(&Row, &'static str) -> Seen<Value>) -> Field<Row> {
-    Field { key, help: "", kinds: &[], needs: Needs::SCAN, default: true, align: Align::Left, get }
-}
-
 fn origin(origin: Origin) -> Value {
     match origin {
         Origin::Code(code) => Value::Phrase(format!("code {code}")),
@@ -88,15 +84,15 @@ fn origin(origin: Origin) -> Value {
 
 /// The JSON of a signal.
 static FIELDS: [Field<Row>; 9] = [
-    column("signal", |row, _| Seen::Is(Value::Text(row.label.clone()))),
-    column("number", |row, _| Seen::Is(Value::Int(row.arrived.signal.0.into()))),
-    column("pid", |row, _| row.arrived.pid.map(Value::Pid).into()),
-    column("command", |row, _| row.command.clone().map(Value::Text).into()),
-    column("uid", |row, _| row.arrived.uid.map(|uid| Value::Count(uid.into())).into()),
-    column("user", |row, _| row.user.clone().map(Value::Text).into()),
-    column("value", |row, _| row.arrived.value.map(|value| Value::Int(value.into())).into()),
-    column("origin", |row, _| Seen::Is(origin(row.arrived.origin))),
-    column("overrun", |row, _| row.arrived.overrun.map(|overrun| Value::Int(overrun.into())).into()),
+    Field::plain("signal", |row, _| Seen::Is(Value::Text(row.label.clone()))),
+    Field::plain("number", |row, _| Seen::Is(Value::Int(row.arrived.signal.0.into()))),
+    Field::plain("pid", |row, _| row.arrived.pid.map(Value::Pid).into()),
+    Field::plain("command", |row, _| row.command.clone().map(Value::Text).into()),
+    Field::plain("uid", |row, _| row.arrived.uid.map(|uid| Value::Count(uid.into())).into()),
+    Field::plain("user", |row, _| row.user.clone().map(Value::Text).into()),
+    Field::plain("value", |row, _| row.arrived.value.map(|value| Value::Int(value.into())).into()),
+    Field::plain("origin", |row, _| Seen::Is(origin(row.arrived.origin))),
+    Field::plain("overrun", |row, _| row.arrived.overrun.map(|overrun| Value::Int(overrun.into())).into()),
 ];
 
 /// The fields of a line, behind the name of the signal; the command last, for it may hold blanks.

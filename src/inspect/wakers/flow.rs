@@ -21,11 +21,19 @@ fn what(facts: &Facts<'_>, file: Resource) -> Option<What> {
 }
 
 pub(super) fn read(facts: &Facts<'_>, blocked: &Blocked, file: Resource) -> Need {
-    side(facts, blocked.task.pid, file, true)
+    alone(side(facts, blocked.task.pid, file, true), facts, file)
 }
 
 pub(super) fn write(facts: &Facts<'_>, blocked: &Blocked, file: Resource) -> Need {
-    side(facts, blocked.task.pid, file, false)
+    alone(side(facts, blocked.task.pid, file, false), facts, file)
+}
+
+/// What is to be said of a call that waits for one file, and not of poll(2).
+fn alone(mut need: Need, facts: &Facts<'_>, file: Resource) -> Need {
+    if what(facts, file) == Some(What::Socket) {
+        need.doubt("a timeout of the socket (SO_RCVTIMEO, SO_SNDTIMEO) cannot be seen");
+    }
+    need
 }
 
 /// Bytes to read from a file, or room to write.
@@ -34,9 +42,11 @@ fn side(facts: &Facts<'_>, pid: i32, file: Resource, read: bool) -> Need {
     let what_for = if read { format!("bytes from {name}") } else { format!("room in {name}") };
     let mut need = Need::new(what_for, Nature::Flow);
     match what(facts, file) {
-        Some(What::Pipe) => pipe(facts, pid, file, read, &mut need),
+        // Who cannot be seen may have it open, too.
+        Some(What::Pipe) if !facts.blind() => pipe(facts, pid, file, read, Grade::Exact, &mut need),
+        Some(What::Pipe) => pipe(facts, pid, file, read, Grade::Strong, &mut need),
         Some(What::Fifo) => {
-            pipe(facts, pid, file, read, &mut need);
+            pipe(facts, pid, file, read, Grade::Strong, &mut need);
             need.others = Some("anybody who may open it can come");
         }
         Some(What::Socket) => socket(facts, file, &mut need),
@@ -50,9 +60,7 @@ fn side(facts: &Facts<'_>, pid: i32, file: Resource, read: bool) -> Need {
     need
 }
 
-fn pipe(facts: &Facts<'_>, pid: i32, file: Resource, read: bool, need: &mut Need) {
-    // Who cannot be seen may have it open, too.
-    let grade = if facts.blind() { Grade::Strong } else { Grade::Exact };
+fn pipe(facts: &Facts<'_>, pid: i32, file: Resource, read: bool, grade: Grade, need: &mut Need) {
     let other: fn(Role) -> bool = if read { Role::writes } else { Role::reads };
     need.by = openers(facts, file, other, if read { WRITES } else { READS }, grade);
     need.closed = !need.by.is_empty();
@@ -66,9 +74,16 @@ fn pipe(facts: &Facts<'_>, pid: i32, file: Resource, read: bool, need: &mut Need
 
 fn socket(facts: &Facts<'_>, file: Resource, need: &mut Need) {
     let Resource::File { dev, ino } = file else { return };
-    let Some(peer) = facts.socket(ino) else {
-        need.others = Some("the other side, which is not on this machine or in another network namespace, can");
-        return;
+    let peer = match facts.socket(ino) {
+        Ok(Some(peer)) => peer,
+        Ok(None) => {
+            need.others = Some("the other side, which is not on this machine or in another network namespace, can");
+            return;
+        }
+        Err(_) => {
+            need.others = Some("the other side, which could not be looked up (sock_diag(7)), can");
+            return;
+        }
     };
     if peer.listening {
         need.others = Some("anybody who may connect can");
@@ -78,10 +93,9 @@ fn socket(facts: &Facts<'_>, file: Resource, need: &mut Need) {
         need.others = Some("anybody who may send to it can");
         return;
     };
-    let grade = if facts.blind() { Grade::Strong } else { Grade::Exact };
     // All sockets lie on one device.
     let other = Resource::File { dev, ino: other };
-    need.by = openers(facts, other, |_| true, OTHER_SIDE, grade);
+    need.by = openers(facts, other, |_| true, OTHER_SIDE, Grade::Strong);
     need.closed = peer.private && !need.by.is_empty();
     if need.by.is_empty() {
         need.odd.push(format!("no process that has the other side ({}) open can be seen", facts.scene().name(other)));

@@ -107,10 +107,12 @@ pub(super) fn futex(facts: &Facts<'_>, blocked: &Blocked, word: Resource, what: 
     let name = facts.scene().name(word);
     match what {
         Futex::Mutex { owner, robust } => match owner {
-            Some(owner) => owned(facts, format!("the mutex that is {name}"), owner, robust),
+            Some(owner) => owned(facts, format!("the mutex that is {name}"), word, owner, robust),
             None => mapped(facts, blocked, format!("the mutex that is {name}"), word, "it does not say who owns it"),
         },
-        Futex::Rwlock { writer: Some(writer) } => owned(facts, format!("the rwlock that is {name}"), writer, false),
+        Futex::Rwlock { writer: Some(writer) } => {
+            owned(facts, format!("the rwlock that is {name}"), word, writer, false)
+        }
         Futex::Rwlock { writer: None } => mapped(
             facts,
             blocked,
@@ -136,18 +138,25 @@ pub(super) fn futex(facts: &Facts<'_>, blocked: &Blocked, word: Resource, what: 
 }
 
 /// What one thread holds until it gives it back.
-fn owned(facts: &Facts<'_>, what: String, owner: Owner, robust: bool) -> Need {
+fn owned(facts: &Facts<'_>, what: String, word: Resource, owner: Owner, robust: bool) -> Need {
     let mut need = Need::new(what, Nature::Held);
     need.closed = true;
     match owner.pid.and_then(|pid| Some((pid, facts.who(pid)?))) {
-        Some((pid, (command, _))) => need.by.push(Waker {
-            pid,
-            tid: Some(owner.tid),
-            command,
-            grade: Grade::Exact,
-            does: "holds",
-            because: "its owner in memory".to_owned(),
-        }),
+        Some((pid, (command, _))) => {
+            // The owner's own list of robust mutexes says the same.
+            let agrees = |hold: &&Hold| {
+                hold.end.pid == pid && hold.grade == Grade::Exact && matches!(hold.how, How::Owner { .. })
+            };
+            let is_sure = owner.checked || facts.scene().holds_of(word).iter().any(agrees);
+            need.by.push(Waker {
+                pid,
+                tid: Some(owner.tid),
+                command,
+                grade: if is_sure { Grade::Exact } else { Grade::Strong },
+                does: "holds",
+                because: "its owner in memory".to_owned(),
+            });
+        }
         None if robust => {
             need.closed = false;
             need.odd
@@ -186,8 +195,12 @@ fn mapped(facts: &Facts<'_>, blocked: &Blocked, what: String, word: Resource, ot
 
 #[cfg(test)]
 mod tests {
+    use super::super::of;
     use super::*;
-    use crate::model::{End, Role, Text};
+    use crate::inspect::Scene;
+    use crate::model::{Awaits, End, Needs, Role, Text};
+    use crate::proc::holders::Holders;
+    use crate::sys::staged::Shared;
     use std::sync::Arc;
 
     const FILE: Resource = Resource::File { dev: 1, ino: 2 };
@@ -246,5 +259,40 @@ mod tests {
         let share = Wanted { exclusive: false, ..wanted(posix, None) };
         assert!(!hinders(&held(8, posix, false, range(5, 9)), 7, &share, range(5, 9)));
         assert!(hinders(&held(8, posix, true, range(5, 9)), 7, &share, range(5, 9)));
+    }
+
+    /// How sure it is who owns a mutex on which a thread of ours waits.
+    fn sure(is_robust: bool, inherits: bool) -> Grade {
+        let shared = Arc::new(Shared::new());
+        shared.mutex(0, is_robust, inherits);
+        shared.lock(0);
+        let (ours, (tell, told)) = (Arc::clone(&shared), std::sync::mpsc::channel());
+        let thread = std::thread::spawn(move || {
+            tell.send(nix::unistd::gettid().as_raw()).unwrap();
+            ours.lock(0);
+            ours.unlock(0);
+        });
+        let (me, tid) = (nix::unistd::getpid().as_raw(), told.recv().unwrap());
+        let grade = loop {
+            let holders = Holders::new(Needs::SCAN);
+            let scene = Scene::new(&holders);
+            let waits = |blocked: &&Blocked| {
+                let what = matches!(blocked.awaits, Awaits::Futex { word: Some(_), what: Futex::Mutex { .. } });
+                blocked.task.tid == tid && what
+            };
+            if let Some(blocked) = scene.blocked_of(me).iter().find(waits) {
+                break of(&Facts::new(&scene), blocked)[0].by[0].grade;
+            }
+        };
+        shared.unlock(0);
+        thread.join().unwrap();
+        grade
+    }
+
+    #[test]
+    #[cfg(target_env = "gnu")]
+    fn only_what_the_kernel_knows_of_an_owner_is_exact() {
+        assert_eq!(sure(false, false), Grade::Strong);
+        assert_eq!([sure(true, false), sure(false, true)], [Grade::Exact; 2]);
     }
 }

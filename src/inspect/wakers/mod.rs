@@ -9,7 +9,7 @@ mod open;
 mod sysv;
 
 use super::facts::{Facts, process_name};
-use crate::model::{Awaits, Blocked, Grade, Text};
+use crate::model::{Awaits, Blocked, Change, Futex, Grade, Task, Text};
 use crate::proc::task;
 
 /// One thing that must happen.
@@ -24,6 +24,8 @@ pub struct Need {
     pub closed: bool,
     /// Who else could do it.
     pub others: Option<&'static str>,
+    /// What else may end the wait, of which it cannot be seen whether it will.
+    pub besides: Vec<&'static str>,
     /// How it stands, a sentence; empty where there is nothing to say.
     pub state: String,
     /// What is unusual, sentences.
@@ -58,7 +60,22 @@ pub struct Waker {
 
 impl Need {
     fn new(what: String, nature: Nature) -> Need {
-        Need { what, nature, by: Vec::new(), closed: false, others: None, state: String::new(), odd: Vec::new() }
+        Need {
+            what,
+            nature,
+            by: Vec::new(),
+            closed: false,
+            others: None,
+            besides: Vec::new(),
+            state: String::new(),
+            odd: Vec::new(),
+        }
+    }
+
+    /// Something else may end the wait: then nothing is exact.
+    fn doubt(&mut self, why: &'static str) {
+        self.besides.push(why);
+        self.by.iter_mut().for_each(|waker| waker.grade = waker.grade.min(Grade::Strong));
     }
 
     /// Whether the waiting process is the only one that could meet it.
@@ -80,6 +97,19 @@ impl Waker {
 
 /// What a blocked thread needs. None for one that only time or a signal wakes, or of which nothing is known.
 pub fn of(facts: &Facts<'_>, blocked: &Blocked) -> Vec<Need> {
+    let mut needs = needs(facts, blocked);
+    // Whoever waits for a lock of the C library goes on to wait after a signal.
+    let goes_on = matches!(blocked.awaits, Awaits::Futex { what: Futex::Mutex { .. } | Futex::Rwlock { .. }, .. });
+    let is_exact = needs.iter().flat_map(|need| &need.by).any(|waker| waker.grade == Grade::Exact);
+    if is_exact && !goes_on && facts.may_be_interrupted(&blocked.task) {
+        needs
+            .iter_mut()
+            .for_each(|need| need.doubt("a handler of a timer's signal, which it catches, may end the wait"));
+    }
+    needs
+}
+
+fn needs(facts: &Facts<'_>, blocked: &Blocked) -> Vec<Need> {
     let scene = facts.scene();
     match &blocked.awaits {
         Awaits::Semaphores { set, ops } => sysv::semaphores(facts, blocked, *set, ops),
@@ -108,19 +138,21 @@ pub fn of(facts: &Facts<'_>, blocked: &Blocked) -> Vec<Need> {
             *file,
             &lock::Wanted { fd: *fd, lock: *lock, exclusive: *exclusive, range: *range },
         ),
-        Awaits::Child { pid } => vec![child(facts, blocked.task.pid, *pid)],
+        Awaits::Child { pid, change } => vec![child(facts, &blocked.task, *pid, *change)],
         Awaits::Any { files, more } => flow::any(facts, blocked, files, *more).into_iter().collect(),
         Awaits::Signal { .. } | Awaits::Sleep | Awaits::Other { .. } => Vec::new(),
     }
 }
 
-/// The end of one child, or of any.
-fn child(facts: &Facts<'_>, parent: i32, pid: i32) -> Need {
-    let children = if pid > 0 { vec![pid] } else { task::children(parent) };
+/// The end of one child, or of any, or what else of it is waited for.
+fn child(facts: &Facts<'_>, parent: &Task, pid: i32, change: Change) -> Need {
+    let children = if pid > 0 { vec![pid] } else { task::children(parent.pid) };
     let what = match &children[..] {
-        [one] => format!("the end of {}", facts.process(*one)),
-        _ => "the end of a child".to_owned(),
+        [one] => format!("{} of {}", change.words(), facts.process(*one)),
+        _ => format!("{} of a child", change.words()),
     };
+    let traced = |pid: &i32| facts.tracer(*pid).is_some_and(|tracer| [parent.pid, parent.tid].contains(&tracer));
+    let traces = children.iter().any(traced);
     let mut need = Need::new(what, Nature::Held);
     need.by = children
         .into_iter()
@@ -130,7 +162,10 @@ fn child(facts: &Facts<'_>, parent: i32, pid: i32) -> Need {
             Some(Waker { pid, tid: None, command, grade: Grade::Exact, does: "", because })
         })
         .collect();
-    need.closed = !need.by.is_empty();
+    need.closed = change == Change::End && !traces && !need.by.is_empty();
+    if traces {
+        need.doubt("it traces what it waits for (ptrace(2)), so a stop of that ends the wait, too");
+    }
     note_stopped(facts, &mut need);
     need
 }

@@ -4,7 +4,6 @@ use super::super::facts::Facts;
 use super::{Nature, Need, Waker};
 use crate::model::{Awaits, Blocked, Grade, Resource, Text};
 use crate::proc::task;
-use std::os::unix::ffi::OsStringExt as _;
 
 pub(super) fn fifo(facts: &Facts<'_>, blocked: &Blocked, file: Resource, path: &Text, write: bool) -> Need {
     let scene = facts.scene();
@@ -17,7 +16,7 @@ pub(super) fn fifo(facts: &Facts<'_>, blocked: &Blocked, file: Resource, path: &
             continue;
         }
         for pid in line_of_waiters(facts, other.task.pid) {
-            if pid != blocked.task.pid && names(facts.line(pid).raw(), path.raw(), || at(pid)) {
+            if pid != blocked.task.pid && names(facts.line(pid).raw(), path.raw(), || task::directory(pid)) {
                 add(facts, &mut need, pid, "its command line names it");
             }
         }
@@ -37,11 +36,6 @@ pub(super) fn fifo(facts: &Facts<'_>, blocked: &Blocked, file: Resource, path: &
     need
 }
 
-/// The directory that a process is in.
-fn at(pid: i32) -> Option<Vec<u8>> {
-    std::fs::read_link(format!("/proc/{pid}/cwd")).ok().map(|path| path.into_os_string().into_vec())
-}
-
 fn add(facts: &Facts<'_>, need: &mut Need, pid: i32, because: &str) {
     if need.by.iter().any(|known| known.pid == pid) {
         return;
@@ -59,7 +53,7 @@ fn line_of_waiters(facts: &Facts<'_>, pid: i32) -> Vec<i32> {
     let mut last = pid;
     while let Some(parent) = facts.parent(last) {
         let waits = |blocked: &Blocked| match blocked.awaits {
-            Awaits::Child { pid } => pid == last || pid <= 0 && task::children(parent) == [last],
+            Awaits::Child { pid, .. } => pid == last || pid <= 0 && task::children(parent) == [last],
             _ => false,
         };
         if line.contains(&parent) || !facts.blocked_of(parent).iter().any(waits) {
@@ -91,7 +85,7 @@ fn directory(path: &[u8]) -> &[u8] {
 
 /// Whether a command line names a file, as a word of its own: by its path, also from the directory of the
 /// process, or behind a variable of a shell by its last part.
-fn names(line: &[u8], path: &[u8], directory: impl Fn() -> Option<Vec<u8>>) -> bool {
+fn names(line: &[u8], path: &[u8], directory: impl Fn() -> Option<Text>) -> bool {
     let last = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
     let part = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-/".contains(&byte);
     let is_it = |at: usize| {
@@ -109,7 +103,7 @@ fn names(line: &[u8], path: &[u8], directory: impl Fn() -> Option<Vec<u8>>) -> b
             return word == path;
         }
         let word = word.strip_prefix(b"./").unwrap_or(word);
-        directory().is_some_and(|directory| [&directory[..], b"/", word].concat() == path)
+        directory().is_some_and(|directory| [directory.raw(), b"/", word].concat() == path)
     };
     !last.is_empty() && memchr::memmem::find_iter(line, last).any(is_it)
 }
@@ -120,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_file_is_named_by_a_word_that_leads_to_it() {
-        let named = |line: &str| names(line.as_bytes(), b"/tmp/d/f1", || Some(b"/tmp/d".to_vec()));
+        let named = |line: &str| names(line.as_bytes(), b"/tmp/d/f1", || Some(Text::from("/tmp/d")));
         for line in
             ["sh -c exec 3<f1 4>f2", "cat /tmp/d/f1", "f1", "tee ./f1;x", "a f11 f1", "cat $D/f1", "cat ${D}/f1"]
         {
@@ -132,8 +126,8 @@ mod tests {
         }
         assert!(!names(b"cat /", b"/", || None));
         // In another directory it is another file.
-        assert!(!names(b"cat f1", b"/tmp/d/f1", || Some(b"/tmp/e".to_vec())));
-        assert!(names(b"cat d/f1", b"/tmp/d/f1", || Some(b"/tmp".to_vec())));
+        assert!(!names(b"cat f1", b"/tmp/d/f1", || Some(Text::from("/tmp/e"))));
+        assert!(names(b"cat d/f1", b"/tmp/d/f1", || Some(Text::from("/tmp"))));
     }
 
     #[test]

@@ -103,7 +103,8 @@ fn last_operator(facts: &Facts<'_>, blocked: &Blocked, set: Resource, index: u16
         pid,
         tid: None,
         command,
-        grade: if !facts.blocked_of(pid).is_empty() { Grade::Strong } else { Grade::Weak },
+        // It may have posted as well, and so may anybody else.
+        grade: Grade::Weak,
         does: "was the last to operate on",
         because: "last operator".to_owned(),
     });

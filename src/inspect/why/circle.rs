@@ -8,6 +8,7 @@ use crate::inspect::facts::{Facts, reference_value};
 use crate::inspect::wakers;
 use crate::model::{Blocked, Grade, Needs, Seen, Value};
 use crate::proc::holders::Holders;
+use crate::proc::status;
 
 /// One deadlock.
 pub struct Told {
@@ -18,6 +19,10 @@ pub struct Told {
     pub lines: Vec<String>,
     /// The same as facts.
     pub edges: Vec<Value>,
+    /// How many more threads wait in the same circle, or for it.
+    pub more: usize,
+    /// Those of the same circle.
+    beside: Vec<i32>,
     /// Its threads, and how often each has gone to sleep until now.
     asleep: Vec<(i32, Option<u64>)>,
 }
@@ -25,7 +30,7 @@ pub struct Told {
 impl Told {
     /// Whether a thread waits in it.
     pub fn has(&self, tid: i32) -> bool {
-        self.asleep.iter().any(|(known, _)| *known == tid)
+        self.beside.contains(&tid) || self.asleep.iter().any(|(known, _)| *known == tid)
     }
 }
 
@@ -61,17 +66,17 @@ fn tell(facts: &Facts<'_>, waits: &[Wait<'_>], cycle: &Cycle) -> Told {
         grade: cycle.grade(waits),
         kind: if dead { "dead owner" } else { "cycle" },
         lines: cycle.edges.iter().map(|edge| line(&waits[edge.wait], edge)).collect(),
+        more: cycle.beside.len() + cycle.behind,
+        beside: cycle.beside.iter().map(|at| waits[*at].blocked.task.tid).collect(),
         asleep: cycle.edges.iter().map(|edge| asleep(waits[edge.wait].blocked)).collect(),
         edges: cycle.edges.iter().map(|edge| Value::Record(record(facts, &waits[edge.wait], edge))).collect(),
     }
 }
 
-/// How often a thread has gone to sleep, proc_pid_status(5).
+/// A thread, and how often it has gone to sleep.
 fn asleep(blocked: &Blocked) -> (i32, Option<u64>) {
     let (pid, tid) = (blocked.task.pid, blocked.task.tid);
-    let status = std::fs::read(format!("/proc/{pid}/task/{tid}/status")).unwrap_or_default();
-    let line = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"voluntary_ctxt_switches:"));
-    (tid, line.and_then(|count| std::str::from_utf8(count).ok()?.trim().parse().ok()))
+    (tid, status::read_thread(pid, tid).ok().and_then(|status| status.sleeps))
 }
 
 fn line(wait: &Wait<'_>, edge: &Edge) -> String {
@@ -84,9 +89,15 @@ fn line(wait: &Wait<'_>, edge: &Edge) -> String {
             if !waker.does.is_empty() {
                 line.push_str(&format!(", which {} {}", waker.name(), waker.does));
             }
-            line.push_str(&format!(" [{}: {}]", waker.grade.word(), waker.because));
+            // Why it is not sure.
+            let doubts = if need.besides.is_empty() { need.others.as_slice() } else { &need.besides };
+            let doubts: String = match waker.grade {
+                Grade::Exact => String::new(),
+                _ => doubts.iter().map(|doubt| format!("; {doubt}")).collect(),
+            };
+            line.push_str(&format!(" [{}: {}{doubts}]", waker.grade.word(), waker.because));
         }
-        None => line.push_str(&format!("; {} [exact: its owner in memory]", need.odd.join("; "))),
+        None => line.push_str(&format!("; {} [{}: its owner in memory]", need.odd.join("; "), Grade::Strong.word())),
     }
     if let Some(left) = left(blocked) {
         line.push_str(&format!(", until it gives up after another {}", span(left)));
@@ -99,7 +110,7 @@ fn record(facts: &Facts<'_>, wait: &Wait<'_>, edge: &Edge) -> Vec<(&'static str,
     let waker = edge.waker.map(|at| &need.by[at]);
     let resource = blocked.awaits.resources().first().copied();
     let reference = resource.and_then(|resource| facts.reference(blocked, resource));
-    let grade = waker.map_or(Grade::Exact, |waker| waker.grade);
+    let grade = waker.map_or(Grade::Strong, |waker| waker.grade);
     vec![
         ("pid", Seen::Is(Value::Pid(blocked.task.pid))),
         ("tid", Seen::Is(Value::Pid(blocked.task.tid))),

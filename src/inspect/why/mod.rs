@@ -191,13 +191,9 @@ fn other(facts: &Facts<'_>, pid: i32, tid: i32, doing: Doing) -> Answer {
 
 /// Where in the kernel a thread sleeps, and whether a signal could end that.
 fn place(pid: i32, tid: i32) -> String {
-    let read = |name: &str| std::fs::read(format!("/proc/{pid}/task/{tid}/{name}")).unwrap_or_default();
-    let function = read("wchan");
-    let mut place = match function.as_slice() {
-        b"" | b"0" => String::new(),
-        function => format!(", in its function {}", Text::from(function).escaped()),
-    };
-    if task::state(&read("stat")) == Some(b'D') {
+    let function = task::place(pid, tid);
+    let mut place = function.map_or_else(String::new, |function| format!(", in its function {}", function.escaped()));
+    if task::is_uninterruptible(pid, tid) {
         place.push_str(", and no signal can end that (state D)");
     }
     place

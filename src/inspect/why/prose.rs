@@ -110,6 +110,12 @@ fn paragraph(group: &[&Answer]) -> String {
             let _ = write!(text, " {others}.");
         }
     }
+    for beside in first.needs.iter().flat_map(|need| &need.besides) {
+        let beside = capital(beside);
+        if !text.contains(&beside) {
+            let _ = write!(text, " {beside}.");
+        }
+    }
     match group.iter().filter_map(|answer| answer.left).min() {
         Some(Duration::ZERO) => text.push_str(" Its time is over; it gives up at any moment."),
         Some(left) => {
@@ -188,6 +194,7 @@ mod tests {
             by: vec![by],
             closed: true,
             others: Some("anybody who may alter the set can post to it"),
+            besides: Vec::new(),
             state: "Its value is 0, and it wants to take 1.".to_owned(),
             odd: vec!["the sky is green".to_owned()],
         };

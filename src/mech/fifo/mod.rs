@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::exit::Status;
 use crate::model::{Family, Ident, Kind, Needs, Object, ObjectRef, Seen, Text, Value};
 use crate::proc::holders::{Descriptors, FileId, Holders, OpenFile, What};
-use crate::proc::opening::{self, Opening};
+use crate::proc::opening::{self, Openings};
 use crate::sys::file;
 use nix::errno::Errno;
 use nix::sys::stat::{FileStat, Mode, SFlag, major, minor, stat, umask};
@@ -49,7 +49,7 @@ fn is_fifo(stat: &FileStat) -> bool {
     SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFIFO
 }
 
-fn object(path: &Path, stat: &FileStat, seen: &Descriptors, waiting: &[Opening], needs: Needs) -> Object {
+fn object(path: &Path, stat: &FileStat, seen: &Descriptors, waiting: &Openings, needs: Needs) -> Object {
     let open = seen.get(What::Fifo, FileId::of(stat));
     let mut object = devshm::object(reference(path), Family::File, stat);
     object.facts.push("inode", Value::Count(stat.st_ino));
@@ -57,14 +57,16 @@ fn object(path: &Path, stat: &FileStat, seen: &Descriptors, waiting: &[Opening],
     object.facts.push("ctime", Value::Time(stat.st_ctime));
     opened::stream(&mut object, open, seen, needs);
     let mut ends = open.map_or_else(Vec::new, |file| file.ends.clone());
-    let waiting = opening::of_file(waiting, FileId::of(stat));
     let before = ends.len();
-    ends.extend(waiting.map(|opening| Arc::new(opening.end.clone())));
+    ends.extend(waiting.of(FileId::of(stat)).map(|opening| Arc::new(opening.end.clone())));
     let opening = ends.len() - before;
     let facts = &mut object.facts;
-    facts.set("opening", opened::unless_hidden(opening == 0, seen, || Value::Count(opening as u64)));
-    let list = || Value::List(ends.iter().cloned().map(Value::End).collect());
-    facts.set("processes", opened::unless_hidden(ends.is_empty(), seen, list));
+    let known = |nothing, value: &dyn Fn() -> Value| match waiting.unseen.filter(|_| nothing) {
+        Some(reason) => Seen::Hidden(Box::new(reason)),
+        None => opened::unless_hidden(nothing, seen, value),
+    };
+    facts.set("opening", known(opening == 0, &|| Value::Count(opening as u64)));
+    facts.set("processes", known(ends.is_empty(), &|| Value::List(ends.iter().cloned().map(Value::End).collect())));
     object
 }
 
@@ -107,7 +109,7 @@ impl Mechanism for Fifo {
             .collect();
         // Those that nobody has open yet.
         let mut known: Vec<FileId> = descriptors.of(What::Fifo).map(|file| file.id).collect();
-        for opening in &waiting {
+        for opening in &waiting.list {
             let id = FileId::of(&opening.stat);
             if !known.contains(&id) {
                 known.push(id);
@@ -151,9 +153,13 @@ impl Mechanism for Fifo {
         let Some(path) = object.name() else { return Seen::Skipped };
         let Ok(stat) = stat(file::path(path.raw())) else { return Seen::Is(Usage::Nobody) };
         let id = FileId::of(&stat);
-        if let Some(opening) = opening::of_file(&opening::all(), id).next() {
+        let waiting = opening::all();
+        if let Some(opening) = waiting.of(id).next() {
             let (pid, command) = (opening.end.pid, opening.end.command.escaped());
             return Seen::Is(Usage::Somebody(format!("process {pid} ({command}) waits in open for the other side")));
+        }
+        if let Some(reason) = waiting.unseen {
+            return Seen::Hidden(Box::new(reason));
         }
         opened::usage(holders.descriptors().get(What::Fifo, id), holders.descriptors())
     }

@@ -28,7 +28,10 @@ pub fn open_reader(path: &Path, waiter: &Waiter) -> Result<OwnedFd> {
         let open = holders.descriptors().get(What::Fifo, id);
         let writes = open.is_some_and(|file| file.ends.iter().any(|end| end.role.writes()));
         let holds = open.is_some_and(|file| file.fill.is_some_and(|fill| fill.is_ok_and(|fill| fill.unread > 0)));
-        let waits = || opening::of_file(&opening::all(), id).any(|one| one.end.role == Role::OpeningToWrite);
+        let waits = || {
+            let waiting = opening::all();
+            waiting.unseen.is_some() || waiting.of(id).any(|one| one.end.role == Role::OpeningToWrite)
+        };
         if !writes || (!holds && waits()) {
             let cause = match holders.gaps().first() {
                 Some(gap) if !writes => format!("no process that we may look into writes to it ({})", gap.subject),

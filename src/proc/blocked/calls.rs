@@ -2,7 +2,7 @@
 //! when they give up.
 
 use super::{Look, futex, open};
-use crate::model::{Awaits, Kind, LockKind, Range, Resource, SemOp, SignalSet, Text, Timeout};
+use crate::model::{Awaits, Change, Kind, LockKind, Range, Resource, SemOp, SignalSet, Text, Timeout};
 use crate::proc::task::{Blocked as Call, Transfer};
 use std::os::unix::ffi::OsStringExt as _;
 use std::time::Duration;
@@ -60,8 +60,9 @@ pub(super) fn awaits(look: &Look, call: &Call) -> Option<Awaits> {
             let (exclusive, range) = wanted(&look.target.memory()?.bytes(third)?);
             Awaits::Lock { fd, file: look.file(fd)?, lock, exclusive, range }
         }
-        libc::SYS_wait4 => Awaits::Child { pid: child(look, call.int(0))? },
-        libc::SYS_waitid => Awaits::Child { pid: child_of(look, first, call.int(1))? },
+        // It waits for the end, whatever its options add.
+        libc::SYS_wait4 => Awaits::Child { pid: child(look, call.int(0))?, change: Change::End },
+        libc::SYS_waitid => Awaits::Child { pid: child_of(look, first, call.int(1))?, change: change(call.int(3)) },
         #[cfg(target_arch = "x86_64")]
         libc::SYS_poll => look.poll(first, second)?,
         libc::SYS_ppoll => look.poll(first, second)?,
@@ -125,6 +126,15 @@ fn opening(look: &Look, call: &Call) -> Option<Awaits> {
 /// A child by the argument of waitpid(2).
 fn child(look: &Look, pid: i32) -> Option<i32> {
     if pid <= 0 { Some(pid) } else { look.translate(pid) }
+}
+
+/// What is waited for by the options of waitid(2).
+fn change(options: i32) -> Change {
+    match options {
+        options if options & libc::WEXITED != 0 => Change::End,
+        options if options & libc::WCONTINUED == 0 => Change::Stop,
+        _ => Change::Other,
+    }
 }
 
 /// The same by the arguments of waitid(2).
@@ -302,6 +312,14 @@ mod tests {
         let op = operation(bytes.try_into().unwrap());
         assert_eq!(op, SemOp { index: 2, amount: -3, undo: true });
         assert_eq!(operation([0; 6]), SemOp { index: 0, amount: 0, undo: false });
+    }
+
+    #[test]
+    fn a_parent_need_not_wait_for_the_end() {
+        assert_eq!(change(libc::WEXITED), Change::End);
+        assert_eq!(change(libc::WEXITED | libc::WSTOPPED | libc::WCONTINUED | libc::__WALL), Change::End);
+        assert_eq!(change(libc::WSTOPPED | libc::WNOWAIT), Change::Stop);
+        assert_eq!([change(libc::WCONTINUED), change(libc::WCONTINUED | libc::WSTOPPED)], [Change::Other; 2]);
     }
 
     #[test]

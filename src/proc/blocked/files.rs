@@ -27,7 +27,7 @@ enum Open {
 impl Look<'_> {
     fn open(&self, fd: i32) -> Option<Open> {
         let stat = self.target.stat(self.thread.path(&format!("fd/{fd}"))).ok()?;
-        if Some(stat.st_dev) != self.walk.devices.anonymous {
+        if Some(stat.st_dev) != self.walk.identities.devices.anonymous {
             return Some(Open::Known(Resource::File { dev: stat.st_dev, ino: stat.st_ino }));
         }
         Some(anonymous(&self.fdinfo(fd)?))
@@ -133,7 +133,7 @@ impl Look<'_> {
         let info = self.fdinfo(fd)?;
         Some(any(watched(&info).map(|watched| match watched.file {
             // Its number may lead to another file by now, and epoll still watches the first.
-            Some((dev, ino)) if Some(dev) != self.walk.devices.anonymous => Some(Polled {
+            Some((dev, ino)) if Some(dev) != self.walk.identities.devices.anonymous => Some(Polled {
                 fd: watched.fd,
                 file: Resource::File { dev, ino },
                 read: watched.events & READABLE != 0,

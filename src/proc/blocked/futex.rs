@@ -1,12 +1,10 @@
 //! futex(2): the word in shared memory, and what it belongs to.
 
+use super::Look;
 use super::layout::{Around, Layout, Wait, classify};
 use super::memory::{Memory, PAGE};
-use super::{Look, mapping};
-use crate::model::{Awaits, Futex, Resource, Timeout};
+use crate::model::{Awaits, Futex, Owner, Resource, Timeout};
 use crate::proc::task::Blocked as Call;
-use std::fs::File;
-use std::io::BufReader;
 
 /// How a call waits; `None` if it is of an operation that does not.
 fn wait(call: &Call) -> Option<Wait> {
@@ -30,12 +28,8 @@ fn wait(call: &Call) -> Option<Wait> {
 
 pub(super) fn awaits(look: &Look, call: &Call) -> Option<Awaits> {
     let (wait, address) = (wait(call)?, call.args[0]);
-    let word = if wait.shared {
-        let maps = BufReader::new(File::from(look.target.file("maps").ok()?));
-        mapping::word(maps, address, look.target.namespace())
-    } else {
-        None
-    };
+    let shared = || look.target.shared(&look.walk.identities);
+    let word = if wait.shared { shared()?.word(address) } else { None };
     Some(Awaits::Futex { word, what: what(look, wait, address, word) })
 }
 
@@ -43,7 +37,7 @@ fn what(look: &Look, wait: Wait, address: u64, word: Option<Resource>) -> Futex 
     let Some(memory) = look.target.memory() else { return Futex::Unknown };
     let mut room = [0; Around::SIZE];
     let Some(around) = around(memory, address, &mut room) else { return Futex::Unknown };
-    let owner = |tid: i32| look.owner(tid, word);
+    let owner = |tid: i32| Some(Owner { checked: wait.is_pi(), ..look.owner(tid, word)? });
     // Of memory that others do not see the owner is a thread of the same process; another number is
     // a sign that this is something else, unless the kernel itself reads it.
     let fits = |owner: Option<i32>| word.is_some() || wait.is_pi() || owner.is_none_or(|tid| look.has_thread(tid));

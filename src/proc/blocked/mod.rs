@@ -7,7 +7,6 @@ mod calls;
 mod files;
 mod futex;
 mod layout;
-mod mapping;
 mod memory;
 pub(super) mod open;
 mod owner;
@@ -15,13 +14,13 @@ pub mod robust;
 mod since;
 pub(super) mod target;
 
-use super::processes::{Clock, INIT, hidden, leaves_out, pids, share};
+use super::processes::{Clock, INIT, hidden, leaves_out, pids, share, unlisted_gap};
+use super::shared::Identities;
 use super::task::{self, Blocked as Call, Doing};
 use crate::model::{Awaits, Blocked, Gap, Reason, Resource, Task, Text, Timeout};
-use crate::sys::descriptor::Devices;
 use nix::errno::Errno;
 use nix::sys::uio::pread;
-use owner::Foreigners;
+use owner::{Foreigners, Mapped};
 use since::{Clocks, LastRan};
 use std::collections::HashMap;
 use target::{Target, Thread};
@@ -84,7 +83,7 @@ pub fn all() -> Blocking {
     let unseen = part.failed.iter().filter(unseen).count();
     let note = || Some("they belong to others; what they wait for is not known".to_owned());
     let gaps = hidden(unseen, !leaves_out(&pids)).map(|who| gap(format!("calls of {who}"), Errno::EACCES, note()));
-    Blocking::new(part.found, gaps.into_iter().collect())
+    Blocking::new(part.found, gaps.into_iter().chain(unlisted_gap()).collect())
 }
 
 fn gap(subject: String, errno: Errno, note: Option<String>) -> Gap {
@@ -93,9 +92,11 @@ fn gap(subject: String, errno: Errno, note: Option<String>) -> Gap {
 
 /// What does not change from process to process.
 struct Walk {
-    devices: Devices,
+    identities: Identities,
     clock: Clock,
     foreigners: Foreigners,
+    /// Who has which memory mapped.
+    mapped: Mapped,
 }
 
 /// What one thread of ours has seen.
@@ -120,7 +121,12 @@ struct Look<'a> {
 
 impl Walk {
     fn start() -> Walk {
-        Walk { devices: Devices::learn(), clock: Clock::now(), foreigners: Foreigners::default() }
+        Walk {
+            identities: Identities::learn(),
+            clock: Clock::now(),
+            foreigners: Foreigners::default(),
+            mapped: Mapped::default(),
+        }
     }
 
     fn over(&self, pids: &[i32]) -> Part {
@@ -247,11 +253,9 @@ const OF_KERNEL: u32 = 0x0020_0000 | 0x10 | 0x4000;
 impl Stat {
     fn parse(stat: &[u8]) -> Option<Stat> {
         let state = task::state(stat)?;
-        // The fields from the third on, which follows the name.
-        let mut fields = stat[memchr::memrchr(b')', stat)? + 2..].split(|byte| *byte == b' ');
-        let mut skip = |count| std::str::from_utf8(fields.nth(count)?).ok();
-        let flags: u32 = skip(6)?.parse().ok()?;
-        let processor = skip(29)?.parse().ok()?;
+        let mut words = task::words(stat)?;
+        let flags: u32 = words.nth(6)?.parse().ok()?;
+        let processor = words.nth(29)?.parse().ok()?;
         Some(Stat { state, is_of_kernel: flags & OF_KERNEL != 0, processor })
     }
 }

@@ -1,18 +1,19 @@
 //! Threads by the numbers that they have for themselves: those that a lock in memory or an argument of a call
 //! names are numbers of a PID namespace, pid_namespaces(7), which need not be ours.
 
-use super::{Look, mapping};
+use super::Look;
 use crate::model::{Memory, Owner, Resource};
-use crate::proc::processes::pids;
+use crate::proc::processes::{directory, pids};
+use crate::proc::shared::{Identities, Shared};
 use crate::proc::task;
 use crate::sys::file;
 use nix::errno::Errno;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
+use std::collections::HashMap;
 use std::fs;
-use std::io::BufReader;
 use std::os::unix::fs::MetadataExt as _;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// What /proc/TID/status says of the numbers of a thread.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -82,7 +83,7 @@ impl Foreigner {
     }
 
     fn owner(&self) -> Owner {
-        Owner { tid: self.tid, pid: Some(self.process) }
+        Owner { tid: self.tid, pid: Some(self.process), checked: false }
     }
 }
 
@@ -90,11 +91,23 @@ fn namespace(pid: i32) -> u64 {
     fs::metadata(format!("/proc/{pid}/ns/pid")).map_or(0, |data| data.ino())
 }
 
-/// Whether a thread has memory mapped; `None` where that may not be seen.
-fn maps(tid: i32, memory: Memory) -> Option<bool> {
-    match fs::File::open(format!("/proc/{tid}/maps")) {
-        Ok(maps) => Some(mapping::has(BufReader::new(maps), memory)),
-        Err(error) => matches!(file::errno(&error), Errno::ENOENT | Errno::ESRCH).then_some(false),
+/// What processes have mapped whose threads locks name, each read once.
+#[derive(Default)]
+pub(super) struct Mapped(Mutex<HashMap<i32, Option<Shared>>>);
+
+impl Mapped {
+    /// Whether a process has memory mapped; `None` where that may not be seen.
+    fn has(&self, pid: i32, memory: Memory, identities: &Identities) -> Option<bool> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let shared = known.entry(pid).or_insert_with(|| {
+            match directory(pid).and_then(|directory| Shared::read(&directory, identities)) {
+                Ok(shared) => Some(shared),
+                // It has ended, and has nothing mapped.
+                Err(Errno::ENOENT | Errno::ESRCH) => Some(Shared::default()),
+                Err(_) => None,
+            }
+        });
+        shared.as_ref().map(|shared| shared.has(memory))
     }
 }
 
@@ -129,16 +142,24 @@ impl Look<'_> {
         let foreign = self.foreign();
         let Some(Resource::Word { memory, .. }) = word else {
             let pid = self.has_thread(own).then_some(self.target.pid);
-            return Some(Owner { tid: if foreign.is_none() { own } else { self.translate(own)? }, pid });
+            return Some(Owner {
+                tid: if foreign.is_none() { own } else { self.translate(own)? },
+                pid,
+                checked: false,
+            });
         };
         let ours = match (foreign, Numbers::of(own)) {
             // It would be a number of our namespace.
-            (_, Ok(Numbers { process, own: None })) => Some(Owner { tid: own, pid: Some(process) }),
+            (_, Ok(Numbers { process, own: None })) => Some(Owner { tid: own, pid: Some(process), checked: false }),
             // It calls itself by another number.
             (_, Ok(_)) | (Some(_), Err(_)) => None,
             // Only the kernel's word that there is none is taken for it: /proc may hide what is there.
             (None, Err(_)) if kill(Pid::from_raw(own), None) == Err(Errno::ESRCH) => None,
             (None, Err(_)) => return None,
+        };
+        let maps = |owner: Owner| match owner.pid {
+            Some(pid) => self.walk.mapped.has(pid, memory, &self.walk.identities),
+            None => Some(false),
         };
         let is_near = |thread: &&Foreigner| foreign.is_some_and(|near| near != 0 && near == thread.namespace);
         let foreigners = || self.walk.foreigners.called(own);
@@ -148,16 +169,16 @@ impl Look<'_> {
         };
         // Memory is most likely shared within one namespace.
         if let Some(near) = near
-            && maps(near.tid, memory) != Some(false)
+            && maps(near) != Some(false)
         {
             return Some(near);
         }
         let far = foreigners().filter(|thread| !is_near(thread)).map(Foreigner::owner);
         let far = far.chain(ours.filter(|_| foreign.is_some()));
-        let mut holders = far.map(|owner| (owner, maps(owner.tid, memory))).filter(|(_, maps)| *maps != Some(false));
+        let mut holders = far.map(|owner| (owner, maps(owner))).filter(|(_, maps)| *maps != Some(false));
         match (holders.next(), holders.next()) {
             (Some((owner, Some(true))), None) => Some(owner),
-            (None, _) if foreign.is_none() => Some(Owner { tid: own, pid: None }),
+            (None, _) if foreign.is_none() => Some(Owner { tid: own, pid: None, checked: false }),
             _ => None,
         }
     }
@@ -182,7 +203,8 @@ mod tests {
     #[test]
     fn we_map_our_own_memory_and_nobody_maps_what_is_not_there() {
         let memory = Memory::File { dev: u64::MAX, ino: u64::MAX };
-        assert_eq!(maps(nix::unistd::getpid().as_raw(), memory), Some(false));
-        assert_eq!(maps(i32::MAX, memory), Some(false));
+        let (mapped, identities) = (Mapped::default(), Identities::learn());
+        assert_eq!(mapped.has(nix::unistd::getpid().as_raw(), memory, &identities), Some(false));
+        assert_eq!(mapped.has(i32::MAX, memory, &identities), Some(false));
     }
 }

@@ -2,6 +2,7 @@
 
 use super::memory::Memory;
 use crate::proc::processes::{directory, number};
+use crate::proc::shared::{Identities, Shared};
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
@@ -19,6 +20,7 @@ pub(in crate::proc) struct Target {
     directory: OwnedFd,
     memory: OnceCell<Option<Memory>>,
     namespace: OnceCell<u64>,
+    shared: OnceCell<Option<Shared>>,
 }
 
 /// One of its threads.
@@ -40,7 +42,7 @@ impl Thread {
 impl Target {
     pub fn open(pid: i32) -> nix::Result<Target> {
         let directory = directory(pid)?;
-        Ok(Target { pid, directory, memory: OnceCell::new(), namespace: OnceCell::new() })
+        Ok(Target { pid, directory, memory: OnceCell::new(), namespace: OnceCell::new(), shared: OnceCell::new() })
     }
 
     /// Its threads, in no order. Empty if it has ended.
@@ -51,7 +53,7 @@ impl Target {
         }
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let Ok(entries) = Dir::openat(&self.directory, "task", flags, Mode::empty()) else { return Vec::new() };
-        let tids = entries.into_iter().flatten().filter_map(|entry| number(entry.file_name()));
+        let tids = entries.into_iter().map_while(Result::ok).filter_map(|entry| number(entry.file_name()));
         tids.map(|tid| Thread { tid, prefix: format!("task/{tid}/") }).collect()
     }
 
@@ -89,6 +91,11 @@ impl Target {
     /// Its memory, opened once; `None` if it may not be read.
     pub fn memory(&self) -> Option<&Memory> {
         self.memory.get_or_init(|| self.file("mem").ok().map(Memory::from)).as_ref()
+    }
+
+    /// What it shares through its mappings, read once; `None` if that may not be seen.
+    pub fn shared(&self, identities: &Identities) -> Option<&Shared> {
+        self.shared.get_or_init(|| Shared::read(&self.directory, identities).ok()).as_ref()
     }
 
     /// Its IPC namespace; 0 where that may not be seen.

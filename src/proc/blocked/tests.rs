@@ -1,7 +1,7 @@
 //! Threads and children of this process are blocked in every way that can be staged, and looked at.
 
 use super::*;
-use crate::model::{Futex, Kind, LockKind, Memory, Owner, Polled, Range, SemOp, Signal, SignalSet};
+use crate::model::{Change, Futex, Kind, LockKind, Memory, Owner, Polled, Range, SemOp, Signal, SignalSet};
 use crate::sys::staged::{self, Shared};
 use nix::fcntl::{FcntlArg, Flock, FlockArg, OFlag, fcntl, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout};
@@ -297,7 +297,7 @@ fn a_parent_waits_for_its_child() {
     let mut cat = Cat::new();
     let (pid, input) = (cat.pid(), cat.0.stdin.take());
     let seen = look(&["wait4", "waitid"], move || cat.0.wait(), |_| drop(input));
-    assert_eq!(seen.awaits, Awaits::Child { pid });
+    assert_eq!(seen.awaits, Awaits::Child { pid, change: Change::End });
     assert_eq!(seen.awaits.resources(), [Resource::Process(pid)]);
 }
 
@@ -369,7 +369,7 @@ fn a_mutex_in_shared_memory_tells_who_holds_it() {
         let seen = look(&["futex"], waits, |_| shared.unlock(offset));
         // One of musl that is neither robust nor inherits a priority does not know its owner.
         let knows = cfg!(target_env = "gnu") || is_robust || inherits;
-        let owner = knows.then_some(Owner { tid: gettid().as_raw(), pid: Some(me()) });
+        let owner = knows.then_some(Owner { tid: gettid().as_raw(), pid: Some(me()), checked: inherits });
         let at = Some(word(&shared, offset as u64 + LOCK));
         assert_eq!(futex(&seen), (at, Futex::Mutex { owner, robust: is_robust }));
     }
@@ -386,7 +386,7 @@ fn an_owner_that_has_ended_or_does_not_map_the_memory_is_none() {
     let ours = Arc::clone(&shared);
     // The new mutex lets it go on; it is not held.
     let seen = look(&["futex"], move || ours.lock(0), |_| shared.abandon(0));
-    let owner = Some(Owner { tid: dead, pid: None });
+    let owner = Some(Owner { tid: dead, pid: None, checked: false });
     assert_eq!(futex(&seen), (Some(word(&shared, 0)), Futex::Mutex { owner, robust: false }));
 }
 
@@ -412,7 +412,7 @@ fn a_lock_of_readers_and_writers_tells_who_writes() {
         ours.unlock_rwlock(0);
     };
     let seen = look(&["futex"], reads, |_| shared.unlock_rwlock(0));
-    let writer = knows(Owner { tid: gettid().as_raw(), pid: Some(me()) });
+    let writer = knows(Owner { tid: gettid().as_raw(), pid: Some(me()), checked: false });
     assert_eq!(futex(&seen).1, Futex::Rwlock { writer });
     shared.lock_to_read(0);
     let ours = Arc::clone(&shared);
@@ -508,7 +508,10 @@ fn a_closed_descriptor_says_too_little() {
     assert_eq!(call(libc::SYS_semop, [1, 8, 1, 0, 0, 0]), None);
     assert_eq!(call(libc::SYS_fcntl, [0, 3, 0, 0, 0, 0]), None);
     assert_eq!(call(i64::MAX, [0; 6]), None);
-    assert_eq!(call(libc::SYS_wait4, [0xffff_ffff, 0, 0, 0, 0, 0]), Some(Awaits::Child { pid: -1 }));
+    assert_eq!(
+        call(libc::SYS_wait4, [0xffff_ffff, 0, 0, 0, 0, 0]),
+        Some(Awaits::Child { pid: -1, change: Change::End })
+    );
 }
 
 #[test]
@@ -527,11 +530,30 @@ fn the_robust_mutexes_of_a_thread_are_those_that_it_holds() {
         ended
     });
     told.recv().unwrap();
-    let mut held = robust::held(me(), tid).unwrap();
+    let robust = robust::Robust::start();
+    let mut us = robust.process(me()).unwrap();
+    let mut held = us.held(tid).unwrap();
     held.sort_unstable();
     assert_eq!(held, [word(&shared, LOCK), word(&shared, 128 + LOCK)]);
     drop(let_go);
     thread.join().unwrap();
-    assert_eq!(robust::held(me(), gettid().as_raw()), Ok(Vec::new()));
-    assert_eq!(robust::held(me(), i32::MAX), Err(Errno::ESRCH));
+    assert_eq!(us.held(gettid().as_raw()), Ok(Vec::new()));
+    assert_eq!(us.held(i32::MAX), Err(Errno::ESRCH));
+}
+
+#[test]
+fn a_list_of_robust_mutexes_that_leads_back_to_itself_ends_there() {
+    let shared = Arc::new(Shared::new());
+    let (ours, (tell, told)) = (Arc::clone(&shared), mpsc::channel());
+    let (let_go, wait) = mpsc::channel::<()>();
+    let (tid, thread) = start(move || {
+        ours.circle(64);
+        tell.send(()).unwrap();
+        wait.recv()
+    });
+    told.recv().unwrap();
+    let robust = robust::Robust::start();
+    assert_eq!(robust.process(me()).unwrap().held(tid), Ok(vec![word(&shared, 128)]));
+    drop(let_go);
+    thread.join().unwrap();
 }

@@ -79,7 +79,7 @@ fn the_graph_leads_from_who_waits_over_the_object_to_who_holds_it() {
     let mut text = String::new();
     until("the reader to wait", || {
         text = env.out(args("--graph"));
-        text.contains(&format!("  <-- {} (cat)  waits in read", reader.pid))
+        text.contains(&format!("  <-- {} (cat)  waits in read", reader.pid)) && text.contains("(sleep)")
     });
     let paragraph =
         text.split("\n\n").find(|part| part.starts_with(&format!("fifo/{fifo}\n"))).unwrap_or_else(|| panic!("{text}"));

@@ -1,5 +1,5 @@
 use crate::kit::look::{assert_harmless, refused};
-use crate::kit::{Env, Running, until};
+use crate::kit::{Env, Refusal, Running, until};
 use serde_json::{Value, json};
 
 /// What is said of the first thread of a process once it is blocked in a call.
@@ -55,7 +55,7 @@ fn a_waiter_of_a_semaphore_with_its_value_its_timeout_and_its_last_operator() {
     let wakers = answer["wakers"].as_array().unwrap();
     assert_eq!(wakers.len(), 1, "{answer:#}");
     assert_eq!((&wakers[0]["pid"], &wakers[0]["command"]), (&json!(holder.pid), &json!("sh")));
-    assert_eq!((&wakers[0]["grade"], &wakers[0]["why"]), (&json!("strong"), &json!("last operator")));
+    assert_eq!((&wakers[0]["grade"], &wakers[0]["why"]), (&json!("weak"), &json!("last operator")));
     // Whoever waits for the object is found by its reference, too.
     let by_ref = env.json(["why", "sem/0", "--json"]);
     assert_eq!(by_ref["objects"][0]["pid"], waiter.pid);
@@ -228,6 +228,63 @@ fn a_process_of_another_user_is_status_4_with_what_it_takes() {
     let output = env.ipcx_as_nobody(["why", "--deadlocks", "--json"]).output().unwrap();
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_ne!(document["gaps"], json!([]));
+}
+
+#[test]
+fn what_proc_hides_is_said_and_never_taken_for_absent() {
+    let env = Env::new();
+    if !env.has_users() || !env.sh("mount -t proc -o hidepid=invisible proc /proc").output().unwrap().status.success() {
+        crate::skip!("/proc cannot be mounted with hidepid here");
+    }
+    for args in [&["why", "--deadlocks"][..], &["ps"]] {
+        let output = env.ipcx_as_nobody(args).assert().success().get_output().clone();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains("of the processes of others, which /proc does not list (hidepid)"), "{said}");
+    }
+    let listed = env.ipcx_as_nobody(["ls", "shm"]).assert().success().get_output().clone();
+    assert_eq!(String::from_utf8_lossy(&listed.stderr), "");
+}
+
+#[test]
+fn shared_memory_in_a_file_of_an_overlay_is_known() {
+    let env = Env::new();
+    let script = "mkdir x; mount -t tmpfs x x; mkdir x/low x/up x/work
+        mount -t overlay x -o lowerdir=x/low,upperdir=x/up,workdir=x/work .";
+    if !env.sh(script).output().unwrap().status.success() {
+        crate::skip!("no overlay can be mounted here");
+    }
+    let mut holder = env.start_mutexes(0, Some(1));
+    assert_eq!(holder.line(), "");
+    let mut waiter = env.start_mutexes(1, Some(0));
+    assert_eq!(waiter.line(), "");
+    waiter.write(b"\n");
+    let waits = answer(&env, &waiter, "futex");
+    let path = env.path("mutexes").display().to_string();
+    assert!(text(&waits).contains(&format!(" of {path}")), "{waits:#}");
+    assert_eq!(waits["wakers"][0]["pid"], holder.pid);
+}
+
+#[test]
+fn sockets_that_could_not_be_asked_for_are_not_taken_for_those_of_elsewhere() {
+    let env = Env::new();
+    let pair = env.start(["sock", "pair", "cat", ":::", "cat"]);
+    let mut text = String::new();
+    let children = format!("/proc/{0}/task/{0}/children", pair.pid);
+    let netlink = Refusal {
+        argument: Some((0, !0, u32::try_from(libc::AF_NETLINK).unwrap())),
+        ..Refusal::of(libc::SYS_socket, libc::EAFNOSUPPORT)
+    };
+    until("one to read", || {
+        let children = std::fs::read_to_string(&children).unwrap();
+        let Some(first) = children.split_ascii_whitespace().next() else { return false };
+        let output = env.ipcx_refused(&[netlink], ["why", first]).output().unwrap();
+        text = String::from_utf8(output.stdout).unwrap();
+        text.contains(" in read for ")
+    });
+    assert!(text.contains("The other side, which could not be looked up (sock_diag(7)), can."), "{text}");
+    let mut pair = pair;
+    pair.signal(libc::SIGTERM);
+    pair.wait_end();
 }
 
 #[test]

@@ -122,3 +122,20 @@ fn a_process_with_a_hostile_short_name_does_not_disturb_the_list() {
     let output = env.ipcx(["fifo", "show", "./f"]).assert().success().get_output().stdout.clone();
     crate::kit::look::assert_harmless("show", &output);
 }
+
+#[test]
+fn a_directory_that_cannot_be_read_to_its_end_is_no_empty_one() {
+    let env = Env::new();
+    env.out(["mkfifo", "./f"]);
+    let broken = crate::kit::Refusal::of(libc::SYS_getdents64, libc::EIO);
+    let run = |args: &[&str]| -> Value {
+        let output = env.ipcx_refused(&[broken], args).assert().success().get_output().stdout.clone();
+        serde_json::from_slice(&output).unwrap()
+    };
+    // Who waits in open is looked for among all processes.
+    let shown = run(&["fifo", "show", "./f", "--json"]);
+    assert_eq!(shown["objects"][0]["opening"], Value::Null, "{shown:#}");
+    let judged = run(&["stale", "fifo", "--json", "--in", "."]);
+    let unread = |gap: &Value| gap.to_string().contains("could not be searched");
+    assert!(judged["gaps"].as_array().unwrap().iter().any(unread), "{judged:#}");
+}
