@@ -8,6 +8,7 @@
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("ipcx knows the 64-bit layouts of the kernel and of the C libraries alone");
 
+mod archive;
 mod args;
 mod cli;
 mod cmd;

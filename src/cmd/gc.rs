@@ -3,14 +3,17 @@
 use super::ls::say;
 use super::stale::{Choice, EVIDENCE, Look, column, identity, sentences, size};
 use super::{Context, Outcome};
-use crate::error::Error;
+use crate::error::{Doing as _, Error};
 use crate::exit::Status;
 use crate::inspect::Scene;
-use crate::inventory::Holders;
 use crate::inventory::judged::{self, Judged};
-use crate::model::{Align, Field, Seen, Value};
+use crate::inventory::{self, Holders, saved};
+use crate::mech::{self, Usage};
+use crate::model::{Align, Field, Needs, Object, ObjectRef, Seen, Value, Wait};
 use crate::render::text::count;
+use crate::sys::waiter::Waiter;
 use clap::Args;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 #[derive(Args, Debug)]
@@ -21,6 +24,7 @@ Examples:
   ipcx gc --yes --owner www-data --kind sem --older 1d
   ipcx gc --yes --mine --match 'shm//torch_*'
   ipcx gc --yes --older 1d --json    for cron
+  ipcx gc --yes --save removed.tar   `ipcx restore removed.tar` makes them again
 
 Only what `ipcx stale` grades `orphan` is removed, never a suspect. Just before each
 removal the object is looked at and judged again: one that is gone, was replaced or
@@ -37,6 +41,10 @@ pub struct GcArgs {
     /// Remove them; without it the plan is printed and nothing is done
     #[arg(short, long)]
     yes: bool,
+
+    /// First save them in this archive, as `ipcx save` does; if that fails, nothing is removed
+    #[arg(long, value_name = "FILE", requires = "yes")]
+    save: Option<PathBuf>,
 
     #[command(flatten)]
     look: Look,
@@ -71,24 +79,35 @@ const FRESH: Duration = Duration::from_millis(100);
 
 pub fn run(args: &GcArgs, ctx: &mut Context) -> Outcome {
     let (judged, gaps) = args.choice.judge()?;
-    let mut orphans = judged.into_iter().filter(|one| one.verdict.condemned().is_some()).peekable();
+    let mut orphans: Vec<Judged> = judged.into_iter().filter(|one| one.verdict.condemned().is_some()).collect();
     let mut status = Status::Done;
     let mut rows = Vec::new();
+    let mut done = |(row, failed): Outcomes, ctx: &mut Context| {
+        if let Some(error) = failed {
+            let failed = ctx.ui.report(&error.doing("cannot remove"));
+            status = if status == Status::Done { failed } else { status };
+        }
+        rows.push(row);
+    };
     if !args.yes {
-        rows.extend(orphans.by_ref().map(|judged| Row { judged, result: "planned", detail: None }));
+        let planned = orphans.drain(..).map(|judged| Row { judged, result: "planned", detail: None });
+        planned.for_each(|row| done((row, None), ctx));
     }
+    if let Some(file) = &args.save {
+        let savable;
+        (savable, orphans) = orphans.into_iter().partition(|one| saved::can_save(&one.object.reference).is_ok());
+        for (one, before) in save(file, savable, args.choice.patience(), &mut done, ctx)? {
+            done(remove_saved(one, &before), ctx);
+        }
+    }
+    let mut orphans = orphans.into_iter().peekable();
     while orphans.peek().is_some() {
         let (holders, looked) = (Holders::default(), Instant::now());
         let scene = Scene::new(&holders);
         while looked.elapsed() < FRESH
             && let Some(orphan) = orphans.next()
         {
-            let (row, failed) = remove(orphan, args.choice.patience(), &scene);
-            if let Some(error) = failed {
-                let failed = ctx.ui.report(&error.doing("cannot remove"));
-                status = if status == Status::Done { failed } else { status };
-            }
-            rows.push(row);
+            done(remove(orphan, args.choice.patience(), &scene), ctx);
         }
     }
     args.look.show(FIELDS, &rows, |row| row.judged.verdict.because(), &gaps, ctx)?;
@@ -111,29 +130,96 @@ fn conclude(rows: &[Row], acted: bool, ctx: &Context) {
     }
 }
 
+/// What became of an orphan, and the error if that is one.
+type Outcomes = (Row, Option<Error>);
+
+fn row(judged: Judged, result: &'static str, detail: Option<String>) -> Outcomes {
+    (Row { judged, result, detail }, None)
+}
+
+fn failed(judged: Judged, error: Error) -> Outcomes {
+    let detail = Some(error.to_string());
+    match error.status {
+        Status::NoSuch => row(judged, "gone", None),
+        Status::Denied => (Row { judged, result: "denied", detail }, Some(error)),
+        _ => (Row { judged, result: "failed", detail }, Some(error)),
+    }
+}
+
 /// Looks at an orphan again and removes it if it still is one. An object that changed, is gone or is used again
 /// is left alone, and that is no failure.
-fn remove(before: Judged, patience: Duration, scene: &Scene<'_>) -> (Row, Option<Error>) {
-    let row = |judged, result, detail| Row { judged, result, detail };
-    let failed = |judged, error: Error| match error.status {
-        Status::NoSuch => (row(judged, "gone", None), None),
-        Status::Denied => (row(judged, "denied", Some(error.to_string())), Some(error)),
-        _ => (row(judged, "failed", Some(error.to_string())), Some(error)),
-    };
+fn remove(before: Judged, patience: Duration, scene: &Scene<'_>) -> Outcomes {
+    match again(before, patience, scene) {
+        Ok(now) => act(now),
+        Err(outcome) => *outcome,
+    }
+}
+
+/// An orphan that still is one, or what else became of it.
+fn again(before: Judged, patience: Duration, scene: &Scene<'_>) -> Result<Judged, Box<Outcomes>> {
     let now = match judged::judge_again(&before.object.reference, patience, scene) {
         Ok(now) => now,
-        Err(error) => return failed(before, error),
+        Err(error) => return Err(failed(before, error).into()),
     };
     if now.object.fingerprint != before.object.fingerprint {
-        return (row(now, "changed", Some("it is another object, or was changed since".to_owned())), None);
+        return Err(row(now, "changed", Some("it is another object, or was changed since".to_owned())).into());
     }
-    let Some(condemned) = now.verdict.condemned() else {
+    if now.verdict.condemned().is_none() {
         let word = now.verdict.word();
-        return (row(now, word, Some("it is no orphan any more".to_owned())), None);
-    };
+        return Err(row(now, word, Some("it is no orphan any more".to_owned())).into());
+    }
+    Ok(now)
+}
+
+fn act(now: Judged) -> Outcomes {
+    let Some(condemned) = now.verdict.condemned() else { return row(now, "failed", None) };
     match judged::remove(condemned) {
-        Ok(lost) => (row(now, "removed", lost), None),
+        Ok(lost) => row(now, "removed", lost),
         Err(error) => failed(now, error),
+    }
+}
+
+/// Saves the orphans that still are some, each with what it was when it was saved. Nothing was removed before.
+fn save(
+    file: &Path,
+    orphans: Vec<Judged>,
+    patience: Duration,
+    done: &mut impl FnMut(Outcomes, &mut Context),
+    ctx: &mut Context,
+) -> anyhow::Result<Vec<(Judged, Object)>> {
+    let _waiter = Waiter::new(Wait::Forever);
+    let holders = Holders::default();
+    let scene = Scene::new(&holders);
+    let mut still = Vec::new();
+    for orphan in orphans {
+        match again(orphan, patience, &scene) {
+            Ok(now) => still.push(now),
+            Err(outcome) => done(*outcome, ctx),
+        }
+    }
+    if still.is_empty() {
+        return Ok(Vec::new());
+    }
+    let references: Vec<ObjectRef> = still.iter().map(|one| one.object.reference.clone()).collect();
+    let saved = saved::save(&references, file, false, &mut Err).doing("nothing is removed: cannot save")?;
+    ctx.ui.note(super::save::said(&saved));
+    // Every one was saved, in this order.
+    Ok(still.into_iter().zip(saved.objects).collect())
+}
+
+/// Removes an orphan that was saved after it was judged, if it is as it was then and nobody uses it. To judge it
+/// again would not do: who reads a segment has just used it.
+fn remove_saved(judged: Judged, saved: &Object) -> Outcomes {
+    let now = match inventory::find(&saved.reference, Needs::SCAN) {
+        Ok(now) => now,
+        Err(error) => return failed(judged, error),
+    };
+    if let Err(changed) = saved::unchanged(saved, &now) {
+        return row(judged, "changed", Some(changed.cause));
+    }
+    match mech::of(&now.reference).usage(&now, &Holders::default()) {
+        Seen::Is(Usage::Somebody(how)) => row(judged, "in use", Some(how)),
+        _ => act(judged),
     }
 }
 

@@ -4,6 +4,7 @@ pub mod columns;
 pub mod diff;
 pub mod judged;
 pub mod namespaces;
+pub mod saved;
 pub mod watcher;
 
 use crate::error::Result;

@@ -26,3 +26,9 @@ pub fn limit(name: &str, at: usize) -> Seen<u64> {
         Err(errno) => Seen::hidden("open", errno as i32),
     }
 }
+
+/// Writes a number to a file of /proc/sys.
+pub fn set(name: &str, number: i32) -> nix::Result<()> {
+    let path = format!("/proc/sys/{}", name.replace('.', "/"));
+    fs::write(path, number.to_string()).map_err(|error| file::errno(&error))
+}

@@ -143,6 +143,10 @@ impl Mechanism for SysvSem {
         }
     }
 
+    fn next_id(&self, id: i32) -> nix::Result<()> {
+        sysctl::set("kernel.sem_next_id", id)
+    }
+
     fn open(&self, id: &Ident, _: Access) -> Result<Opened> {
         let id = resolve(id)?;
         let count = count(id, &stat(id)?)?;
