@@ -131,6 +131,12 @@ fn inside(entry: &Entry) -> Value {
     })
 }
 
+/// How many bytes are in it; a semaphore is a number.
+fn size(entry: &Entry, _: &'static str) -> Seen<Value> {
+    let is_number = matches!(entry.content, Content::Counter { .. });
+    if is_number { Seen::Absent } else { Seen::Is(Value::Size(entry.size())) }
+}
+
 fn reference(entry: &Entry) -> Value {
     let reference = entry.reference();
     match (&reference.id, entry.id.and_then(|id| u64::try_from(id).ok())) {
@@ -151,7 +157,7 @@ static FIELDS: &[Field<Entry>] = &[
     column("gid", false, |entry, _| Seen::Is(Value::Count(entry.gid.into()))),
     column("group", true, |entry, _| Seen::Is(Value::Text(entry.group.clone()))),
     column("mode", true, |entry, _| Seen::Is(Value::Mode(entry.mode))),
-    Field { align: Align::Right, ..column("size", true, |entry, _| Seen::Is(Value::Size(entry.size()))) },
+    Field { align: Align::Right, ..column("size", true, size) },
     column("content", true, |entry, _| Seen::Is(inside(entry))),
 ];
 

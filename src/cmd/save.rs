@@ -64,7 +64,13 @@ pub fn run(args: &SaveArgs, ctx: &mut Context) -> Outcome {
         Ok(saved) => saved,
         // What failed has been said.
         Err(error) if error == nothing() => return Ok(status),
-        Err(error) => return Err(error.doing("cannot write")),
+        Err(error) => {
+            // Who stops us need not be told so, but must be told where what was taken is.
+            if let (Status::Signal(_), Some(hint)) = (error.status, &error.hint) {
+                ctx.ui.warn(hint);
+            }
+            return Err(error.doing("cannot write"));
+        }
     };
     saved.notes.iter().for_each(|note| ctx.ui.note(note));
     ctx.ui.note(said(&saved));

@@ -90,9 +90,9 @@ pub trait Mechanism: Sync {
         let name = id.map_or_else(|| self.kind().noun().to_owned(), |id| self.named(id).to_string());
         Err(Error::refused(name, Status::Usage, "it is made by the processes that use it"))
     }
-    /// Asks the kernel to give the next object that is made the identifier `id`, or with -1 whichever it likes. It
-    /// is a wish: who else makes one meanwhile gets it, and where its place is taken another is given. EACCES
-    /// or EPERM without CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN over the IPC namespace.
+    /// Asks the kernel to give the next object that is made the identifier `id`. It is a wish, which cannot be
+    /// taken back: who else makes one meanwhile gets it, and where its place is taken another is given. EACCES or
+    /// EPERM without CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN over the IPC namespace.
     fn next_id(&self, _id: i32) -> nix::Result<()> {
         Err(Errno::EOPNOTSUPP)
     }

@@ -8,6 +8,7 @@ use crate::mech::{self, Access, Change, Created, Mechanism, Spec, Tag, What};
 use crate::model::{Ident, Needs, Object, ObjectRef, Wait};
 use crate::sys::users::Names;
 use crate::sys::waiter::Waiter;
+use nix::errno::Errno;
 
 /// An object that was made again.
 pub struct Restored {
@@ -79,13 +80,15 @@ fn create(archive: &Archive, at: usize, mechanism: &dyn Mechanism, notes: &mut V
         (Some(name), _) => Some(Ident::Name(name.clone())),
         (None, key) => key.map(Ident::Key),
     };
-    let wish = entry.id.map(|id| (id, mechanism.next_id(id)));
-    let created = mechanism.create(id.as_ref(), &Spec { mode: Some(0o600), exist_ok: false, what });
-    if let (Err(_), Some((_, Ok(())))) = (&created, wish) {
-        // The wish was not used: the next object that somebody makes shall not get it.
-        let _ = mechanism.next_id(-1);
+    if let Some(key) = entry.key
+        && mechanism.find(&Ident::Key(key), Needs::SCAN, &Holders::default()).is_ok()
+    {
+        // Before an identifier is wished for, which then somebody else would get.
+        return Err(of(entry, Error::new("", Errno::EEXIST, &entry.shown)));
     }
-    let created = created.map_err(|error| Error { object: naming(entry, &error), ..error })?;
+    let wish = entry.id.map(|id| (id, mechanism.next_id(id)));
+    let spec = Spec { mode: Some(0o600), exist_ok: false, what };
+    let created = mechanism.create(id.as_ref(), &spec).map_err(|error| of(entry, error))?;
     match (wish, &created.reference.id) {
         (Some((id, wished)), Ident::Id(given)) if id != *given => notes.push(match wished {
             Ok(()) => format!("it had the identifier {id}, whose place is taken"),
@@ -96,11 +99,13 @@ fn create(archive: &Archive, at: usize, mechanism: &dyn Mechanism, notes: &mut V
     Ok(created)
 }
 
-/// What an object that could not be made is called: what it was, with its key where that is what failed.
-fn naming(entry: &Entry, error: &Error) -> String {
-    match entry.key {
-        Some(key) if error.status == Status::Exists => format!("{} ({key:#x})", entry.shown),
-        _ => entry.shown.clone(),
+/// The error of an object that could not be made, under the name that it had.
+fn of(entry: &Entry, error: Error) -> Error {
+    let error = Error { object: entry.shown.clone(), ..error };
+    match (error.status, entry.key) {
+        (Status::Exists, Some(key)) => error.because(format!("another object has its key, {key:#x}")),
+        (Status::Exists, None) => error.because("another object has its name"),
+        _ => error,
     }
 }
 
