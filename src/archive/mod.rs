@@ -11,7 +11,7 @@ mod reader;
 mod wire;
 mod writer;
 
-pub use format::{Content, Entry, Manifest, Member, Message, sum};
+pub use format::{Content, Entry, Host, Manifest, Member, Message, sum};
 pub use journal::{Journal, beside};
 pub use reader::Archive;
 pub use writer::Writer;

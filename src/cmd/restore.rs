@@ -2,12 +2,12 @@
 
 use super::stale::column;
 use super::{Context, Outcome};
-use crate::archive::{Archive, Content, Entry};
+use crate::archive::{Archive, Content, Entry, Host};
 use crate::args::SomeRefs;
 use crate::error::{Doing as _, Error};
 use crate::exit::Status;
 use crate::inventory::saved::{self, Restored};
-use crate::model::{Align, Field, Ident, ObjectRef, Seen, Text, Value, Wait};
+use crate::model::{Align, Escaped, Field, Ident, ObjectRef, Seen, Text, Value, Wait};
 use crate::render::text::count;
 use crate::render::{self, Document, Layout, Style, TimeFormat};
 use crate::sys::waiter::Waiter;
@@ -57,6 +57,15 @@ pub fn run(args: &RestoreArgs, ctx: &mut Context) -> Outcome {
     let archive = Archive::open(&args.file).doing("cannot read")?;
     if archive.torn {
         ctx.ui.note("the last line of the journal was cut off: a message that was taken then is lost");
+    }
+    let (there, here) = (&archive.manifest.host, Host::here());
+    if *there != here {
+        let told = |host: &Host| {
+            let [machine, order] = [&host.machine, &host.byte_order].map(|word| Escaped(word.as_bytes()).to_string());
+            format!("{machine} ({order}-endian, pages of {} bytes)", host.page_size)
+        };
+        let (there, here) = (told(there), told(&here));
+        ctx.ui.note(format_args!("it was saved on {there}, this is {here}: its bytes may mean something else here"));
     }
     let mut status = Status::Done;
     let mut chosen = Vec::new();

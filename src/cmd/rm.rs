@@ -7,7 +7,7 @@ use crate::exit::Status;
 use crate::inventory::{self, Holders, saved};
 use crate::mech::{self, Usage};
 use crate::model::{Kind, Needs, Object, ObjectRef, Seen, Wait};
-use crate::sys::waiter::Waiter;
+use crate::sys::waiter::{self, Waiter};
 use clap::Args;
 use nix::errno::Errno;
 use std::path::{Path, PathBuf};
@@ -56,6 +56,10 @@ pub fn run<R: Refs>(args: &RmArgs<R>, ctx: &mut Context) -> Outcome {
         None => Vec::new(),
     };
     for reference in args.refs.list() {
+        // To save takes its time, in which a signal is noted.
+        if let Some(signal) = waiter::caught() {
+            return Ok(Status::Signal(signal));
+        }
         let saved = args.save.as_ref().map(|_| &saved[..]);
         match remove(reference, args.force, saved, &holders).doing("cannot remove") {
             Ok(said) => ctx.ui.note(said),

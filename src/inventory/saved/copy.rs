@@ -97,3 +97,75 @@ pub fn drained(channel: &mut dyn Channel, most: u64, journal: &mut Journal) -> R
     let left = channel.generation()?.0;
     Ok((messages, left == 0))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Ident, Kind};
+
+    /// A queue whose messages change by a script: before the Nth look at it they become these.
+    struct Restless {
+        now: Vec<&'static str>,
+        looks: u64,
+        script: Vec<(u64, Vec<&'static str>)>,
+        counters: fn(&Restless) -> i64,
+    }
+
+    impl Channel for Restless {
+        fn tag(&self, _: Option<i64>, _: Option<u32>) -> Result<Tag> {
+            Ok(Tag::Type(1))
+        }
+
+        fn send(&mut self, _: &[u8], _: Tag, _: &Waiter) -> Result<()> {
+            unreachable!("nothing is sent")
+        }
+
+        fn recv(&mut self, _: &mut Vec<u8>, _: Pick, _: Limits, _: &Waiter) -> Result<Tag> {
+            unreachable!("nothing is taken")
+        }
+
+        fn peeks(&self) -> bool {
+            true
+        }
+
+        fn peek(&mut self, position: u64, into: &mut Vec<u8>) -> Result<Option<Tag>> {
+            self.looks += 1;
+            if let Some((_, now)) = self.script.iter().find(|(at, _)| *at == self.looks) {
+                self.now.clone_from(now);
+            }
+            let text = self.now.get(usize::try_from(position).unwrap());
+            Ok(text.map(|text| {
+                into.extend_from_slice(text.as_bytes());
+                Tag::Type(1)
+            }))
+        }
+
+        fn generation(&self) -> Result<(u64, i64, i64, i32)> {
+            Ok((self.now.len() as u64, (self.counters)(self), 0, 0))
+        }
+    }
+
+    /// What is copied of a queue that begins with two messages.
+    fn copy(script: Vec<(u64, Vec<&'static str>)>, counters: fn(&Restless) -> i64) -> Result<Vec<String>> {
+        let mut queue = Restless { now: vec!["a", "b"], looks: 0, script, counters };
+        let reference = ObjectRef { kind: Kind::Msgq, id: Ident::Id(0) };
+        let copied = copied(&mut queue, &reference)?;
+        Ok(copied.texts.into_iter().map(|text| String::from_utf8(text).unwrap()).collect())
+    }
+
+    #[test]
+    fn a_copy_is_what_was_there_at_one_moment() {
+        let quiet = |_: &Restless| 0;
+        assert_eq!(copy(vec![], quiet).unwrap(), ["a", "b"]);
+        // One was taken between two looks, and one came: the counters of a second say nothing.
+        assert_eq!(copy(vec![(2, vec!["b", "c"])], quiet).unwrap(), ["b", "c"]);
+        assert_eq!(copy(vec![(2, vec!["b"]), (4, vec!["b", "c", "d"])], quiet).unwrap(), ["b", "c", "d"]);
+        assert_eq!(copy(vec![(1, vec![])], quiet).unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn of_a_queue_that_never_rests_there_is_no_copy() {
+        let error = copy(vec![], |queue| queue.looks.cast_signed()).unwrap_err();
+        assert!(error.to_string().contains("changed each of the 20 times"), "{error}");
+    }
+}
