@@ -1,9 +1,9 @@
 //! ipcx: inter-process communication from the shell.
 //!
 //! The floors, from the top: `cli` parses, `cmd` has a file for each subcommand, `inventory` scans
-//! and sorts, `mech` knows the mechanisms, `proc` reads /proc, `sys` makes system calls. `render`
-//! turns fields into text, `ui` owns the standard streams, `model` holds the types that all of them
-//! speak. Arrows point down only.
+//! and sorts, `mech` knows the mechanisms, `proc` reads /proc, `sys` makes system calls. `archive`
+//! is the file that objects are kept in, `render` turns fields into text, `ui` owns the standard
+//! streams, `model` holds the types that all of them speak. Arrows point down only.
 
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("ipcx knows the 64-bit layouts of the kernel and of the C libraries alone");

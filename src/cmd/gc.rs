@@ -11,7 +11,7 @@ use crate::inventory::{self, Holders, saved};
 use crate::mech::{self, Usage};
 use crate::model::{Align, Field, Needs, Object, ObjectRef, Seen, Value, Wait};
 use crate::render::text::count;
-use crate::sys::waiter::Waiter;
+use crate::sys::waiter::{self, Waiter};
 use clap::Args;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -97,11 +97,13 @@ pub fn run(args: &GcArgs, ctx: &mut Context) -> Outcome {
         let savable;
         (savable, orphans) = orphans.into_iter().partition(|one| saved::can_save(&one.object.reference).is_ok());
         for (one, before) in save(file, savable, args.choice.patience(), &mut done, ctx)? {
-            done(remove_saved(one, &before), ctx);
+            // To save takes its time, in which a signal is noted.
+            let stopped = waiter::caught().is_some();
+            done(if stopped { row(one, "left", None) } else { remove_saved(one, &before) }, ctx);
         }
     }
     let mut orphans = orphans.into_iter().peekable();
-    while orphans.peek().is_some() {
+    while orphans.peek().is_some() && waiter::caught().is_none() {
         let (holders, looked) = (Holders::default(), Instant::now());
         let scene = Scene::new(&holders);
         while looked.elapsed() < FRESH
@@ -115,7 +117,7 @@ pub fn run(args: &GcArgs, ctx: &mut Context) -> Outcome {
     if !args.look.json {
         say(&gaps, ctx);
     }
-    Ok(status)
+    Ok(waiter::caught().map_or(status, Status::Signal))
 }
 
 /// How it went, in one line.

@@ -260,7 +260,7 @@ fn contents(entry: &mut Entry, messages: &[Vec<u8>], writer: &mut Writer) -> Res
 }
 
 /// Facts that change when what is inside an object does.
-const INSIDE: &[&str] = &["messages", "bytes", "stime", "rtime", "mtime", "otime", "value", "size"];
+const INSIDE: &[&str] = &["messages", "bytes", "stime", "rtime", "lspid", "lrpid", "mtime", "otime", "value", "size"];
 
 /// Says whether an object is as it was saved, as far as it tells. What processes write into memory that they
 /// have mapped, it does not.
