@@ -97,6 +97,10 @@ pub enum Command {
     Stale(cmd::stale::StaleArgs),
     /// Remove objects that nobody can be using any more
     Gc(cmd::gc::GcArgs),
+    /// Keep objects with all that is in them in an archive
+    Save(cmd::save::SaveArgs),
+    /// Make the objects of an archive again
+    Restore(cmd::restore::RestoreArgs),
     /// Show every limit and how much of it is used
     Limits(cmd::limits::LimitsArgs),
     /// Tell what an error of an IPC call means and which limit is behind it
@@ -173,6 +177,8 @@ pub fn dispatch(command: &Command, ctx: &mut Context) -> Outcome {
         Command::Rm(args) => cmd::rm::run(args, ctx),
         Command::Stale(args) => cmd::stale::run(args, ctx),
         Command::Gc(args) => cmd::gc::run(args, ctx),
+        Command::Save(args) => cmd::save::run(args, ctx),
+        Command::Restore(args) => cmd::restore::run(args, ctx),
         Command::Limits(args) => cmd::limits::run(args, ctx),
         Command::Explain(args) => cmd::explain::run(args, ctx),
         Command::Watch(args) => cmd::watch::run(args, ctx),

@@ -3,12 +3,14 @@
 //! The floors, from the top: `cli` parses, `cmd` has a file for each subcommand, `inventory` scans
 //! and sorts, `inspect` joins objects and processes and draws conclusions, `diagnose` holds errors
 //! against limits, `mech` knows the mechanisms, `proc` reads /proc, `sys` makes system calls.
-//! `render` turns fields into text, `ui` owns the standard streams, `model` holds the types that all
-//! of them speak, and judges. Arrows point down only.
+//! `archive` is the file that objects are kept in, `render` turns fields into text, `ui` owns the
+//! standard streams, `model` holds the types that all of them speak, and judges. Arrows point down
+//! only.
 
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("ipcx knows the 64-bit layouts of the kernel and of the C libraries alone");
 
+mod archive;
 mod args;
 mod cli;
 mod cmd;

@@ -13,6 +13,7 @@ pub mod wait;
 pub use address::AddressArgs;
 pub use listing::ListArgs;
 pub use reference::{
-    AnyRefs, FifoRef, FifoRefs, MsgqRef, MsgqRefs, Refs, SemRef, SemRefs, ShmRef, ShmRefs, SockRef, SockRefs,
+    AnyRefs, FifoRef, FifoRefs, KindOrRef, KindsOrRefs, MsgqRef, MsgqRefs, Refs, SemRef, SemRefs, ShmRef, ShmRefs,
+    SockRef, SockRefs, SomeRefs,
 };
 pub use wait::WaitArgs;

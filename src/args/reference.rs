@@ -218,6 +218,36 @@ references!(FifoRef, FifoRefs, Some(Kind::Fifo), "FIFO: a path");
 references!(SockRef, SockRefs, Some(Kind::Sock), "Socket: a path, @name, or the inode number of one without a name");
 references!(AnyRef, AnyRefs, None, "Object, its kind in front: msgq/0x4d2, shm//frames, fifo/./jobs, sock/@svc");
 
+/// References of any kind, or none.
+#[derive(Args, Clone, Debug)]
+pub struct SomeRefs {
+    /// Only these objects, the kind in front: msgq/0x4d2, shm//frames
+    #[arg(value_name = "REF", value_parser = parser(None))]
+    pub references: Vec<ObjectRef>,
+}
+
+/// An object, or all of a kind.
+#[derive(Clone, Debug)]
+pub enum KindOrRef {
+    Kind(Kind),
+    Ref(ObjectRef),
+}
+
+/// Objects and kinds, one or more.
+#[derive(Args, Clone, Debug)]
+pub struct KindsOrRefs {
+    /// Object, its kind in front (msgq/0x4d2, shm//frames), or all objects of a kind: shm, msgq, sem
+    #[arg(value_name = "REF|KIND", required = true, value_parser = kind_or_ref(), add = live(None))]
+    pub list: Vec<KindOrRef>,
+}
+
+fn kind_or_ref() -> impl TypedValueParser<Value = KindOrRef> {
+    OsStringValueParser::new().try_map(|text| {
+        let kind = Kind::from_noun(text.as_bytes()).filter(|kind| Kind::LASTING.contains(kind));
+        kind.map_or_else(|| parse(text.as_bytes(), None).map(KindOrRef::Ref), |kind| Ok(KindOrRef::Kind(kind)))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,15 +3,18 @@
 use super::ls::say;
 use super::stale::{Choice, EVIDENCE, Look, column, identity, sentences, size};
 use super::{Context, Outcome};
-use crate::error::Error;
+use crate::error::{Doing as _, Error};
 use crate::exit::Status;
 use crate::inspect::Scene;
-use crate::inventory::Holders;
 use crate::inventory::judged::{self, Judged};
-use crate::model::{Align, Field, Seen, Value};
+use crate::inventory::{self, Holders, saved};
+use crate::mech::{self, Usage};
+use crate::model::{Align, Condemned, Field, Needs, Object, ObjectRef, Seen, Value, Wait};
 use crate::render::text::count;
+use crate::sys::waiter::{self, Waiter};
 use clap::Args;
 use nix::errno::Errno;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 #[derive(Args, Debug)]
@@ -22,6 +25,7 @@ Examples:
   ipcx gc --yes --owner www-data --kind sem --older 1d
   ipcx gc --yes --mine --match 'shm//torch_*'
   ipcx gc --yes --older 1d --json    for cron
+  ipcx gc --yes --save removed.tar   `ipcx restore removed.tar` makes them again
 
 Only what `ipcx stale` grades `orphan` is removed, never a suspect. Just before each
 removal the object is looked at and judged again: one that is gone, was replaced,
@@ -45,6 +49,10 @@ pub struct GcArgs {
     /// Remove them; without it the plan is printed and nothing is done
     #[arg(short, long)]
     yes: bool,
+
+    /// First save them in this archive, as `ipcx save` does; if that fails, nothing is removed
+    #[arg(long, value_name = "FILE", requires = "yes")]
+    save: Option<PathBuf>,
 
     #[command(flatten)]
     look: Look,
@@ -79,24 +87,37 @@ const FRESH: Duration = Duration::from_millis(10);
 
 pub fn run(args: &GcArgs, ctx: &mut Context) -> Outcome {
     let (judged, gaps) = args.choice.judge(None)?;
-    let mut orphans = judged.into_iter().filter(|one| one.verdict.condemned().is_some()).peekable();
+    let mut orphans: Vec<Judged> = judged.into_iter().filter(|one| one.verdict.condemned().is_some()).collect();
     let mut status = Status::Done;
     let mut rows = Vec::new();
+    let mut done = |(row, failed): Outcomes, ctx: &mut Context| {
+        if let Some(error) = failed {
+            let failed = ctx.ui.report(&error.doing("cannot remove"));
+            status = if status == Status::Done { failed } else { status };
+        }
+        rows.push(row);
+    };
     if !args.yes {
-        rows.extend(orphans.by_ref().map(|judged| Row { judged, result: "planned", detail: None }));
+        let planned = orphans.drain(..).map(|judged| Row { judged, result: "planned", detail: None });
+        planned.for_each(|row| done((row, None), ctx));
     }
-    while orphans.peek().is_some() {
+    if let Some(file) = &args.save {
+        let savable;
+        (savable, orphans) = orphans.into_iter().partition(|one| saved::can_save(&one.object.reference).is_ok());
+        for (one, before) in save(file, savable, args.choice.patience(), &mut done, ctx)? {
+            // To save takes its time, in which a signal is noted.
+            let stopped = waiter::caught().is_some();
+            done(if stopped { row(one, "left", None) } else { remove_saved(one, &before) }, ctx);
+        }
+    }
+    let mut orphans = orphans.into_iter().peekable();
+    while orphans.peek().is_some() && waiter::caught().is_none() {
         let (holders, looked) = (Holders::default(), Instant::now());
         let scene = Scene::new(&holders);
         while looked.elapsed() < FRESH
             && let Some(orphan) = orphans.next()
         {
-            let (row, failed) = remove(orphan, args.choice.patience(), &scene);
-            if let Some(error) = failed {
-                let failed = ctx.ui.report(&error.doing("cannot remove"));
-                status = if status == Status::Done { failed } else { status };
-            }
-            rows.push(row);
+            done(remove(orphan, args.choice.patience(), &scene), ctx);
         }
     }
     args.look.show(&FIELDS.iter().collect::<Vec<_>>(), &rows, |row| row.judged.verdict.because(), &gaps, ctx)?;
@@ -104,7 +125,7 @@ pub fn run(args: &GcArgs, ctx: &mut Context) -> Outcome {
     if !args.look.json {
         say(&gaps, ctx);
     }
-    Ok(status)
+    Ok(waiter::caught().map_or(status, Status::Signal))
 }
 
 /// How it went, in one line.
@@ -119,35 +140,101 @@ fn conclude(rows: &[Row], acted: bool, ctx: &Context) {
     }
 }
 
-/// Looks at an orphan again and removes it if it still is one. An object that changed, is gone or is used again
-/// is left alone, and that is no failure.
-fn remove(before: Judged, patience: Duration, scene: &Scene<'_>) -> (Row, Option<Error>) {
-    let row = |judged, result, detail| Row { judged, result, detail };
-    let now = match judged::judge_again(&before.object.reference, patience, scene) {
-        Ok(now) => now,
-        Err(error) => return left(before, error),
-    };
-    if now.object.fingerprint != before.object.fingerprint {
-        return (row(now, "changed", Some("it is another object, or was changed since".to_owned())), None);
-    }
-    let Some(condemned) = now.verdict.condemned() else {
-        let word = now.verdict.word();
-        return (row(now, word, Some("it is no orphan any more".to_owned())), None);
-    };
-    match judged::remove(condemned) {
-        Ok(lost) => (row(now, "removed", lost), None),
-        Err(error) => left(now, error),
+/// What became of an orphan, and the error if that is one.
+type Outcomes = (Row, Option<Error>);
+
+fn row(judged: Judged, result: &'static str, detail: Option<String>) -> Outcomes {
+    (Row { judged, result, detail }, None)
+}
+
+fn failed(judged: Judged, error: Error) -> Outcomes {
+    let detail = Some(error.to_string());
+    match error.status {
+        Status::NoSuch => row(judged, "gone", None),
+        _ if error.call.is_empty() && error.errno == Errno::EBUSY => row(judged, "changed", Some(error.cause)),
+        Status::Denied => (Row { judged, result: "denied", detail }, Some(error)),
+        _ => (Row { judged, result: "failed", detail }, Some(error)),
     }
 }
 
-/// What is said of an object that was not removed, and the error if that is a failure.
-fn left(judged: Judged, error: Error) -> (Row, Option<Error>) {
-    let row = |result, detail| Row { judged, result, detail };
-    match error.status {
-        Status::NoSuch => (row("gone", None), None),
-        _ if error.call.is_empty() && error.errno == Errno::EBUSY => (row("changed", Some(error.cause)), None),
-        Status::Denied => (row("denied", Some(error.to_string())), Some(error)),
-        _ => (row("failed", Some(error.to_string())), Some(error)),
+/// Looks at an orphan again and removes it if it still is one. An object that changed, is gone or is used again
+/// is left alone, and that is no failure.
+fn remove(before: Judged, patience: Duration, scene: &Scene<'_>) -> Outcomes {
+    match again(before, patience, scene) {
+        Ok(now) => act(now),
+        Err(outcome) => *outcome,
+    }
+}
+
+/// An orphan that still is one, or what else became of it.
+fn again(before: Judged, patience: Duration, scene: &Scene<'_>) -> Result<Judged, Box<Outcomes>> {
+    let now = match judged::judge_again(&before.object.reference, patience, scene) {
+        Ok(now) => now,
+        Err(error) => return Err(failed(before, error).into()),
+    };
+    if now.object.fingerprint != before.object.fingerprint {
+        return Err(row(now, "changed", Some("it is another object, or was changed since".to_owned())).into());
+    }
+    if now.verdict.condemned().is_none() {
+        let word = now.verdict.word();
+        return Err(row(now, word, Some("it is no orphan any more".to_owned())).into());
+    }
+    Ok(now)
+}
+
+fn act(now: Judged) -> Outcomes {
+    act_on(now, judged::remove)
+}
+
+fn act_on(now: Judged, remove: impl Fn(&Condemned) -> crate::error::Result<Option<String>>) -> Outcomes {
+    let Some(condemned) = now.verdict.condemned() else { return row(now, "failed", None) };
+    match remove(condemned) {
+        Ok(lost) => row(now, "removed", lost),
+        Err(error) => failed(now, error),
+    }
+}
+
+/// Saves the orphans that still are some, each with what it was when it was saved. Nothing was removed before.
+fn save(
+    file: &Path,
+    orphans: Vec<Judged>,
+    patience: Duration,
+    done: &mut impl FnMut(Outcomes, &mut Context),
+    ctx: &mut Context,
+) -> anyhow::Result<Vec<(Judged, Object)>> {
+    let _waiter = Waiter::new(Wait::Forever);
+    let holders = Holders::default();
+    let scene = Scene::new(&holders);
+    let mut still = Vec::new();
+    for orphan in orphans {
+        match again(orphan, patience, &scene) {
+            Ok(now) => still.push(now),
+            Err(outcome) => done(*outcome, ctx),
+        }
+    }
+    if still.is_empty() {
+        return Ok(Vec::new());
+    }
+    let references: Vec<ObjectRef> = still.iter().map(|one| one.object.reference.clone()).collect();
+    let saved = saved::save(&references, file, false, &mut Err).doing("nothing is removed: cannot save")?;
+    ctx.ui.note(super::save::said(&saved));
+    // Every one was saved, in this order.
+    Ok(still.into_iter().zip(saved.objects).collect())
+}
+
+/// Removes an orphan that was saved after it was judged, if it is as it was then and nobody uses it. To judge it
+/// again would not do: who reads a segment has just used it.
+fn remove_saved(judged: Judged, saved: &Object) -> Outcomes {
+    let now = match inventory::find(&saved.reference, Needs::SCAN) {
+        Ok(now) => now,
+        Err(error) => return failed(judged, error),
+    };
+    if let Err(changed) = saved::unchanged(saved, &now) {
+        return row(judged, "changed", Some(changed.cause));
+    }
+    match mech::of(&now.reference).usage(&now, &Holders::default()) {
+        Seen::Is(Usage::Somebody(how)) => row(judged, "in use", Some(how)),
+        _ => act_on(judged, |condemned| judged::remove_saved(condemned, saved)),
     }
 }
 
@@ -218,7 +305,7 @@ mod tests {
     fn what_was_used_since_the_last_look_is_left() {
         let judged = Orphan::new().judge();
         let busy = Error::new("", Errno::EBUSY, "x").because("it was used meanwhile");
-        let (row, failed) = left(judged, busy);
+        let (row, failed) = super::failed(judged, busy);
         assert_eq!((row.result, row.detail.as_deref(), failed), ("changed", Some("it was used meanwhile"), None));
     }
 }

@@ -138,6 +138,13 @@ pub fn remove(condemned: &Condemned) -> Result<Option<String>> {
     mech::of(&object.reference).remove_unused(object)
 }
 
+/// The same of one that was saved since, if it is as it was then: who reads a segment has just used it.
+pub fn remove_saved(condemned: &Condemned, saved: &Object) -> Result<Option<String>> {
+    let object = condemned.object();
+    let same = saved.reference == object.reference && saved.fingerprint == object.fingerprint;
+    mech::of(&object.reference).remove_unused(if same { saved } else { object })
+}
+
 /// Every FIFO and socket in some directories.
 fn each_file(kinds: &[Kind], wanted: &Wanted<'_>, holders: &Holders, see: &mut impl FnMut(Object)) -> Vec<Gap> {
     let mut walk = Walk::default();

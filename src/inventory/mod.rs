@@ -5,6 +5,7 @@ pub mod diff;
 pub mod judged;
 pub mod members;
 pub mod namespaces;
+pub mod saved;
 pub mod scoped;
 pub mod watcher;
 

@@ -90,6 +90,12 @@ pub trait Mechanism: Sync {
         let name = id.map_or_else(|| self.kind().noun().to_owned(), |id| self.named(id).to_string());
         Err(Error::refused(name, Status::Usage, "it is made by the processes that use it"))
     }
+    /// Asks the kernel to give the next object that is made the identifier `id`. It is a wish, which cannot be
+    /// taken back: who else makes one meanwhile gets it, and where its place is taken another is given. EACCES or
+    /// EPERM without CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN over the IPC namespace.
+    fn next_id(&self, _id: i32) -> nix::Result<()> {
+        Err(Errno::EOPNOTSUPP)
+    }
     /// Opens an object for its verbs.
     fn open(&self, id: &Ident, _access: Access) -> Result<Opened> {
         Err(unsupported(&self.named(id), "only the processes that have it can use it", ""))
@@ -270,6 +276,8 @@ pub trait Channel {
     fn send(&mut self, message: &[u8], tag: Tag, waiter: &Waiter) -> Result<()>;
     /// Appends the message that was taken to `into`.
     fn recv(&mut self, into: &mut Vec<u8>, pick: Pick, limit: Limits, waiter: &Waiter) -> Result<Tag>;
+    /// Whether messages can be looked at without being taken.
+    fn peeks(&self) -> bool;
     /// Copies the message at this position; `None` behind the last one. Nothing is taken.
     fn peek(&mut self, position: u64, into: &mut Vec<u8>) -> Result<Option<Tag>>;
     /// A number that differs when messages came or went.

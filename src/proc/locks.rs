@@ -239,7 +239,7 @@ impl Part {
         let descriptors = openat(process, "fd", flags, Mode::empty())?;
         let entries = Dir::from_fd(descriptors.try_clone().map_err(|error| file::errno(&error))?)?;
         let mut who = None;
-        for entry in entries.into_iter().flatten() {
+        for entry in entries.into_iter().map_while(Result::ok) {
             let name = entry.file_name();
             let Some(fd) = number(name) else { continue };
             let stat = match fstatat(&descriptors, name, AtFlags::empty()) {

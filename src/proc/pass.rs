@@ -116,7 +116,7 @@ impl Part {
         };
         let mut process = Process { pid, who: None, handle: None };
         let mut seen = 0;
-        for entry in entries.into_iter().flatten() {
+        for entry in entries.into_iter().map_while(Result::ok) {
             let name = entry.file_name();
             let Some(fd) = number(name) else { continue };
             seen += 1;

@@ -1,10 +1,12 @@
 //! The kernel's limits, under /proc/sys. Those of IPC belong to the IPC namespace of the reader.
 
 use crate::model::Seen;
+use crate::sys::file;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use nix::unistd::read;
+use std::fs;
 
 /// The numbers in a file of /proc/sys, by the name that sysctl(8) gives it: `kernel.msgmni`.
 /// EBADMSG where they are no numbers.
@@ -30,4 +32,10 @@ pub fn limit(name: &str, at: usize) -> Seen<u64> {
         Ok(numbers) => numbers.get(at).copied().map_or(Seen::hidden("read", libc::EBADMSG), Seen::Is),
         Err(errno) => Seen::hidden("open", errno as i32),
     }
+}
+
+/// Writes a number to a file of /proc/sys.
+pub fn set(name: &str, number: i32) -> nix::Result<()> {
+    let path = format!("/proc/sys/{}", name.replace('.', "/"));
+    fs::write(path, number.to_string()).map_err(|error| file::errno(&error))
 }

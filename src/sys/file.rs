@@ -131,6 +131,24 @@ pub fn left(fd: impl AsFd) -> Option<u64> {
     u64::try_from(stat.st_size - at).ok().filter(|_| stat.st_size > 0)
 }
 
+/// Moves the position of a regular file over a hole, by at most so many bytes; by how many. What lies in it reads as
+/// zeros. Other files have none, nor have file systems that know none (lseek(2), SEEK_DATA).
+pub fn skip_hole(fd: impl AsFd, most: u64) -> u64 {
+    let fd = fd.as_fd();
+    let Ok(at) = lseek(fd, 0, Whence::SeekCur) else { return 0 };
+    let most = at.saturating_add_unsigned(most);
+    let data = match lseek(fd, at, Whence::SeekData) {
+        Ok(data) => data.min(most),
+        // A hole up to the end.
+        Err(Errno::ENXIO) => most,
+        Err(_) => at,
+    };
+    match lseek(fd, data, Whence::SeekSet) {
+        Ok(now) => u64::try_from(now - at).unwrap_or(0),
+        Err(_) => 0,
+    }
+}
+
 /// Takes an exclusive lock on an open file, or waits for it (flock(2)); EWOULDBLOCK where it may not wait.
 /// It ends with the descriptor, also when we are killed.
 pub fn lock(fd: impl AsFd, wait: bool) -> nix::Result<()> {

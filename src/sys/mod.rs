@@ -14,6 +14,7 @@ pub mod inotify;
 pub mod lease;
 pub mod namespace;
 pub mod netlink;
+pub mod newfile;
 pub mod pidfd;
 pub mod pipe;
 pub mod processor;

@@ -139,9 +139,10 @@ fn the_floors_below_know_neither_arguments_nor_looks() {
 
 #[test]
 fn arrows_point_down_only() {
-    assert_below("sys", &["mech", "proc", "inventory", "cmd", "render", "ui", "args", "cli"]);
-    assert_below("proc", &["mech", "inventory", "cmd", "render", "ui", "args", "cli"]);
-    assert_below("mech", &["inventory", "cmd", "render", "ui", "args", "cli"]);
+    assert_below("archive", &["mech", "proc", "inventory", "cmd", "render", "ui", "args", "cli"]);
+    assert_below("sys", &["archive", "mech", "proc", "inventory", "cmd", "render", "ui", "args", "cli"]);
+    assert_below("proc", &["archive", "mech", "inventory", "cmd", "render", "ui", "args", "cli"]);
+    assert_below("mech", &["archive", "inventory", "cmd", "render", "ui", "args", "cli"]);
     assert_below("inventory", &["cmd", "render", "ui", "args", "cli"]);
     assert_below("ui", &["args", "cli", "cmd", "inventory", "mech", "proc", "render"]);
     assert_below("args", &["cli", "cmd"]);

@@ -166,6 +166,7 @@ fn copy(content: &std::fs::File, to: &OwnedFd, size: u64) -> nix::Result<()> {
     let mut bytes = FileBytes::new(to.try_clone().map_err(|error| file::errno(&error))?);
     let mut done = 0;
     while done < size {
+        done += file::skip_hole(content, size - done);
         let room = usize::try_from(size - done).unwrap_or(usize::MAX);
         match bytes.fill(done, room, content.as_fd())? {
             Ok(0) => break,

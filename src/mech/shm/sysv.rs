@@ -10,8 +10,8 @@ use crate::mech::{
 };
 use crate::model::{Family, Ident, Kind, Needs, Object, ObjectRef, Recorded, Seen, Value};
 use crate::proc::holders::Holders;
-use crate::proc::sysvipc;
-use crate::sys::waiter;
+use crate::proc::{sysctl, sysvipc};
+use crate::sys::{file, waiter};
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit};
 use std::os::fd::{AsFd as _, BorrowedFd};
@@ -177,6 +177,10 @@ impl Mechanism for SysvShm {
         }
     }
 
+    fn next_id(&self, id: i32) -> nix::Result<()> {
+        sysctl::set("kernel.shm_next_id", id)
+    }
+
     fn open(&self, id: &Ident, access: Access) -> Result<Opened> {
         let id = resolve(id)?;
         let size = stat(id)?.shm_segsz;
@@ -303,6 +307,7 @@ fn fill(id: i32, content: &std::fs::File, size: u64, mode: u32) -> Result<()> {
     let mut new = Segment::attach(id, at(size), false)?;
     let mut done = 0;
     while done < size {
+        done += file::skip_hole(content, size - done);
         match new.fill(done, at(size - done), content.as_fd())? {
             Ok(0) => break,
             Ok(got) => done += got as u64,
@@ -374,8 +379,14 @@ impl Region for Segment {
     }
 
     fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<()> {
-        self.memory.copy_out(at(offset), into);
-        Ok(())
+        match &self.file {
+            // To read a page that nobody has written yet through a mapping would give it memory (shmem_fault).
+            Some(file) => file.read_at(offset, into).map_err(|errno| Error::new("read", errno, &self.reference)),
+            None => {
+                self.memory.copy_out(at(offset), into);
+                Ok(())
+            }
+        }
     }
 
     fn write_at(&mut self, offset: u64, from: &[u8]) -> Result<()> {

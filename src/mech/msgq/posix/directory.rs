@@ -73,7 +73,7 @@ fn is_foreign(directory: &OwnedFd) -> bool {
         return false;
     };
     let device = fstat(directory).map(|stat| stat.st_dev);
-    let names = entries.into_iter().flatten().map(|entry| entry.file_name().to_owned());
+    let names = entries.into_iter().map_while(Result::ok).map(|entry| entry.file_name().to_owned());
     let evidence = names.filter(|name| !matches!(name.to_bytes(), b"." | b"..")).find_map(|file| {
         let name = CString::new([b"/", file.to_bytes()].concat()).ok()?;
         match sys::mq_open(&name, libc::O_RDONLY, 0, None) {

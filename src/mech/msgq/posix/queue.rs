@@ -120,6 +120,10 @@ impl Channel for Queue {
         }
     }
 
+    fn peeks(&self) -> bool {
+        false
+    }
+
     fn peek(&mut self, _: u64, _: &mut Vec<u8>) -> Result<Option<Tag>> {
         Err(unsupported(
             &self.reference,

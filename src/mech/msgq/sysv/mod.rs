@@ -139,6 +139,10 @@ impl Mechanism for SysvMsgq {
         Ok(Created { reference, new })
     }
 
+    fn next_id(&self, id: i32) -> nix::Result<()> {
+        sysctl::set("kernel.msg_next_id", id)
+    }
+
     fn open(&self, id: &Ident, _: Access) -> Result<Opened> {
         let id = resolve(id)?;
         stat(id)?;

@@ -127,6 +127,10 @@ impl Channel for Queue {
         }
     }
 
+    fn peeks(&self) -> bool {
+        true
+    }
+
     fn peek(&mut self, position: u64, into: &mut Vec<u8>) -> Result<Option<Tag>> {
         const FLAGS: i32 = libc::MSG_COPY | libc::IPC_NOWAIT;
         let index = i64::try_from(position).map_err(|_| Error::new("msgrcv", Errno::EOVERFLOW, &self.reference))?;

@@ -14,7 +14,7 @@ use crate::mech::{
 };
 use crate::model::{Family, Ident, Kind, Needs, Object, ObjectRef, Recorded, Seen, Value};
 use crate::proc::holders::Holders;
-use crate::proc::sysvipc;
+use crate::proc::{sysctl, sysvipc};
 use nix::errno::Errno;
 use set::Set;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -141,6 +141,10 @@ impl Mechanism for SysvSem {
             Err(Errno::EINVAL) => Err(too_many(values.len(), &name)),
             Err(errno) => Err(Error::new("semget", errno, &name)),
         }
+    }
+
+    fn next_id(&self, id: i32) -> nix::Result<()> {
+        sysctl::set("kernel.sem_next_id", id)
     }
 
     fn open(&self, id: &Ident, _: Access) -> Result<Opened> {

@@ -1,0 +1,8 @@
+//! Objects that are kept in an archive, and made again from it.
+
+mod copy;
+mod restore;
+mod save;
+
+pub use restore::{Restored, named, restore};
+pub use save::{Saved, can_save, save, unchanged};
