@@ -212,7 +212,7 @@ impl Mechanism for PosixMsgq {
                 return found;
             }
         };
-        for entry in entries.into_iter().map_while(Result::ok) {
+        for entry in entries.into_iter().map_while(std::result::Result::ok) {
             let file = entry.file_name();
             if matches!(file.to_bytes(), b"." | b"..") {
                 continue;
