@@ -45,12 +45,19 @@ impl Host {
     }
 }
 
+/// In whole seconds: a manifest must not grow once there is room for it, and fractions have as many digits as they
+/// need.
+fn now() -> String {
+    let now = jiff::Timestamp::now();
+    jiff::Timestamp::from_second(now.as_second()).unwrap_or(now).to_string()
+}
+
 impl Manifest {
     pub fn new(objects: Vec<Entry>) -> Manifest {
         Manifest {
             version: VERSION,
             program: concat!("ipcx ", env!("CARGO_PKG_VERSION")).to_owned(),
-            time: jiff::Timestamp::now().to_string(),
+            time: now(),
             host: Host::here(),
             objects,
         }

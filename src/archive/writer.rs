@@ -76,6 +76,9 @@ impl Writer {
     /// it has.
     pub fn finish(mut self, manifest: &Manifest) -> Result<u64> {
         let mut json = self.json(manifest)?;
+        if json.len() as u64 > self.reserved {
+            return Err(bad(&self.path, "its manifest has outgrown the room for it"));
+        }
         // White space at the end of JSON means nothing.
         json.resize(usize::try_from(self.reserved).unwrap_or(json.len()), b'\n');
         let header = header(MANIFEST, self.reserved, &self.path)?;

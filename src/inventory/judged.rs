@@ -142,7 +142,10 @@ pub fn remove(condemned: &Condemned) -> Result<Option<String>> {
 pub fn remove_saved(condemned: &Condemned, saved: &Object) -> Result<Option<String>> {
     let object = condemned.object();
     let same = saved.reference == object.reference && saved.fingerprint == object.fingerprint;
-    mech::of(&object.reference).remove_unused(if same { saved } else { object })
+    if !same {
+        return remove(condemned);
+    }
+    mech::of(&saved.reference).remove(saved)
 }
 
 /// Every FIFO and socket in some directories.

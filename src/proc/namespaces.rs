@@ -99,7 +99,8 @@ impl Part {
     fn descriptors(&mut self, process: &OwnedFd, pid: i32, device: u64) -> Option<()> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let mut directory = Dir::openat(process, "fd", flags, Mode::empty()).ok()?;
-        let open: Vec<i32> = directory.iter().map_while(Result::ok).filter_map(|entry| number(entry.file_name())).collect();
+        let open: Vec<i32> =
+            directory.iter().map_while(Result::ok).filter_map(|entry| number(entry.file_name())).collect();
         for fd in open {
             let name = fd.to_string();
             let Ok(link) = readlinkat(&directory, name.as_str()) else { continue };

@@ -159,7 +159,7 @@ fn the_owner_of_what_is_not_robust_is_known_when_somebody_waits() {
         for waiter in &mut waiters {
             waiter.write(b"\n");
             let said = answer(&env, waiter, "futex");
-            let expected = (vec![(owner.pid.into(), "exact")], &kind.into());
+            let expected = (vec![(owner.pid.into(), "strong")], &kind.into());
             assert_eq!((wakers(&said), &said["waits_for"]), expected, "{said:#}");
         }
         assert_eq!(owned(&holders(), owner.pid).len(), 1);
