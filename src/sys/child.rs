@@ -99,6 +99,9 @@ impl Child {
         run::keep_statuses();
         let parent = nix::unistd::getpid();
         let prepare = move || {
+            // Until it executes the command, what we do about the signal is done about it here, too: a handler of
+            // ours would take it, and the command never see it.
+            default_unless_ignored(libc::SIGTERM)?;
             // SAFETY: prctl takes numbers here.
             if unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM) } < 0 {
                 return Err(io::Error::last_os_error());
@@ -178,6 +181,21 @@ impl Child {
             unsafe { libc::kill(if self.group { -self.pid } else { self.pid }, signal) };
         }
     }
+}
+
+/// Lets a signal end this process, unless it is ignored: that is handed on to commands.
+fn default_unless_ignored(signal: libc::c_int) -> io::Result<()> {
+    // SAFETY: all bytes zero is a valid sigaction with the default action; the calls read and fill those given,
+    // which outlive them.
+    unsafe {
+        let mut now: libc::sigaction = MaybeUninit::zeroed().assume_init();
+        Errno::result(libc::sigaction(signal, std::ptr::null(), &raw mut now))?;
+        if now.sa_sigaction != libc::SIG_IGN {
+            let default: libc::sigaction = MaybeUninit::zeroed().assume_init();
+            Errno::result(libc::sigaction(signal, &raw const default, std::ptr::null_mut()))?;
+        }
+    }
+    Ok(())
 }
 
 fn duration(time: libc::timeval) -> Duration {
