@@ -12,8 +12,9 @@ use crate::inventory::Holders;
 use crate::model::{Field, Kind, Needs, Seen, Text, Value};
 use crate::render::{self, Document};
 use clap::Args;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -21,6 +22,7 @@ Examples:
   ipcx why 4711                 what each of its threads waits for, and who could wake it
   ipcx why postgres             every process of this name
   ipcx why sem/5 fifo/./jobs    whoever waits for these objects
+  ipcx why /run/app.lock        whoever waits for a lock on this file, and who has one
   ipcx why --deadlocks          who waits for whom in a circle; status 1 if somebody does,
                                 however sure it is
   ipcx why --deadlocks 4711     only the circles in which this one waits
@@ -35,8 +37,8 @@ ways the shortest circle is told, and how many more there are.
 Nothing is stopped or traced to find out. What processes do is read from /proc, their
 memory included (/proc/PID/mem); no FIFO, device or socket of theirs is opened.")]
 pub struct WhyArgs {
-    /// Processes, by pid or name, or objects, their kind in front: sem/5, fifo/./jobs
-    #[arg(value_name = "PID|NAME|REF", required_unless_present = "deadlocks")]
+    /// Processes, by pid or name, objects, their kind in front: sem/5, fifo/./jobs, or paths of locked files
+    #[arg(value_name = "PID|NAME|REF|PATH", required_unless_present = "deadlocks")]
     what: Vec<OsString>,
 
     /// Find threads that wait for each other in a circle, or for one that is dead; status 1 if there are
@@ -63,6 +65,7 @@ static ANSWER: &[Field<Answer>] = &[
     Field::plain("since", |answer, _| answer.since.map(Value::Duration).into()),
     Field::plain("timeout", |answer, _| answer.left.map(Value::Duration).into()),
     Field::plain("wakers", |answer, _| Seen::Is(Value::List(wakers(answer)))),
+    Field::plain("chain", |answer, _| Seen::Is(Value::List(answer.chain.iter().cloned().map(Value::Phrase).collect()))),
     Field::plain("odd", |answer, _| {
         let odd = answer.needs.iter().flat_map(|need| &need.odd).chain(&answer.odd);
         Seen::Is(Value::List(odd.cloned().map(Value::Phrase).collect()))
@@ -113,6 +116,13 @@ fn find(args: &WhyArgs, facts: &Facts<'_>, ctx: &mut Context) -> anyhow::Result<
                 }
             }),
             Target::Process(pid) => why::process(facts, pid),
+            Target::File(path) => why::file(facts, &path).map(|(found, holders)| {
+                if found.is_empty() {
+                    ctx.ui.note(format_args!("nobody is seen to wait for {}", Text::from(what.as_bytes()).escaped()));
+                }
+                holders.iter().for_each(|holder| ctx.ui.note(holder));
+                found
+            }),
             Target::Name(name) => named(facts, &name),
         };
         match found.doing("cannot say why") {
@@ -152,6 +162,8 @@ fn answers(args: &WhyArgs, facts: &Facts<'_>, ctx: &mut Context) -> Outcome {
 enum Target {
     Process(i32),
     Name(Text),
+    /// A file that is no object of ours, such as one that is locked.
+    File(PathBuf),
     Object(crate::model::ObjectRef),
 }
 
@@ -168,7 +180,12 @@ fn target(text: &[u8]) -> anyhow::Result<Target> {
             if text.contains(&b'/') && Kind::from_noun(front).is_some() {
                 return Err(usage(cause));
             }
-            Ok(Target::Name(text.into()))
+            let path = Path::new(OsStr::from_bytes(text));
+            Ok(if text.contains(&b'/') && path.exists() {
+                Target::File(path.into())
+            } else {
+                Target::Name(text.into())
+            })
         }
     }
 }

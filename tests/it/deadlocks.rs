@@ -100,6 +100,10 @@ fn two_semaphores() {
     let line =
         format!(". process {} (ipcx) waits in semtimedop for semaphore 1 of sem/0, which process {}", a.pid, b.pid);
     assert!(said.contains(&line), "{said}");
+    // Who asks for one of them is led there.
+    let why = env.out(["why", &a.pid.to_string()]);
+    assert!(why.contains(&format!("Process {} (ipcx) itself waits in semtimedop", b.pid)), "{why}");
+    assert!(why.contains(&format!("`ipcx why --deadlocks {}`", a.pid)), "{why}");
     // Somebody else's deadlock is none of a process that merely runs.
     let idle = env.start_sh("exec sleep 1000");
     env.ipcx(["why", "--deadlocks", &idle.pid.to_string()]).assert().code(0).stdout("");

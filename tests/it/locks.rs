@@ -147,6 +147,25 @@ fn the_owner_of_a_robust_mutex_is_named_once_however_many_wait() {
 }
 
 #[test]
+fn a_locked_file_is_asked_about_by_its_path() {
+    let env = Env::new();
+    let mut holder = env.start_sh("exec 3>lock; flock 3; echo; exec sleep 1000");
+    assert_eq!(holder.line(), "");
+    let said = |code: i32| {
+        let output = env.ipcx(["why", "./lock"]).assert().code(code).get_output().clone();
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let has_it = format!("process {} (sleep) has flock, exclusive on ./lock", holder.pid);
+    let (out, err) = said(0);
+    assert!(out.is_empty() && err.contains("nobody is seen to wait for ./lock") && err.contains(&has_it), "{out}{err}");
+    let waiter = env.start_sh("exec 3>lock; exec flock 3");
+    until("it to wait", || !said(0).0.is_empty());
+    let (out, err) = said(0);
+    assert!(out.starts_with(&format!("Process {} (flock) ", waiter.pid)) && err.contains(&has_it), "{out}{err}");
+    assert!(out.contains(&format!("Process {} (sleep) holds it", holder.pid)), "{out}");
+}
+
+#[test]
 fn the_owner_of_what_is_not_robust_is_known_when_somebody_waits() {
     let env = Env::new();
     for kind in ["mutex", "rwlock"] {

@@ -1,5 +1,6 @@
 //! Why a process does not go on.
 
+mod chain;
 mod circle;
 mod prose;
 
@@ -10,12 +11,14 @@ use super::facts::{Facts, process_name};
 use super::wakers::{self, Need};
 use crate::error::{Error, Result};
 use crate::exit::Status;
-use crate::model::{Awaits, Blocked, ObjectRef, Text, Timeout};
+use crate::model::{Awaits, Blocked, Escaped, How, ObjectRef, Resource, Text, Timeout};
 use crate::proc::process::{Look, look};
 use crate::proc::sysctl;
 use crate::proc::task::{self, Doing};
 use nix::errno::Errno;
 use nix::time::{ClockId, clock_gettime};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::time::Duration;
 
 /// What is to be said of one thread.
@@ -38,6 +41,8 @@ pub struct Answer {
     pub left: Option<Duration>,
     /// What it needs, and who could bring it.
     pub needs: Vec<Need>,
+    /// What those wait for themselves, a sentence each.
+    pub chain: Vec<String>,
     /// What is unusual about the thread itself.
     pub odd: Vec<String>,
     /// What it does, as the rest of a sentence, and what there is to say beside its needs.
@@ -114,6 +119,7 @@ pub fn thread(facts: &Facts<'_>, blocked: &Blocked) -> Answer {
         since: blocked.since,
         left: left(blocked),
         does: prose::waits(blocked, &needs),
+        chain: chain::chain(facts, blocked, &needs),
         needs,
         odd,
     }
@@ -184,6 +190,7 @@ fn other(facts: &Facts<'_>, pid: i32, tid: i32, doing: Doing) -> Answer {
         since: None,
         left: None,
         needs: Vec::new(),
+        chain: Vec::new(),
         odd: Vec::new(),
         does,
     }
@@ -207,6 +214,21 @@ pub fn object(facts: &Facts<'_>, reference: &ObjectRef) -> Result<Vec<Answer>> {
         .resource(&object)
         .ok_or_else(|| Error::refused(reference, Status::NoSuch, "no process has it open, so none can wait for it"))?;
     Ok(scene.waiters_of(resource).map(|blocked| thread(facts, blocked)).collect())
+}
+
+/// The threads that wait for a lock on a file, or for something in it, and who holds locks on it, a sentence for
+/// each.
+pub fn file(facts: &Facts<'_>, path: &Path) -> Result<(Vec<Answer>, Vec<String>)> {
+    let shown = Escaped(path.as_os_str().as_bytes()).to_string();
+    let found = nix::sys::stat::stat(path).map_err(|errno| Error::new("stat", errno, &shown))?;
+    let resource = Resource::File { dev: found.st_dev, ino: found.st_ino };
+    let answers = facts.scene().waiters_of(resource).map(|blocked| thread(facts, blocked)).collect();
+    let holds = facts.scene().holds_of(resource).into_iter().filter(|hold| matches!(hold.how, How::Lock { .. }));
+    let said = holds.map(|hold| {
+        let who = process_name(hold.end.pid, &hold.end.command);
+        format!("{who} has {} on {shown}", hold.how.detail().unwrap_or_default())
+    });
+    Ok((answers, said.collect()))
 }
 
 /// The processes that have this short name.

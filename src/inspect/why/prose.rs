@@ -116,6 +116,9 @@ fn paragraph(group: &[&Answer]) -> String {
             let _ = write!(text, " {beside}.");
         }
     }
+    for sentence in &first.chain {
+        let _ = write!(text, " {}.", capital(sentence));
+    }
     match group.iter().filter_map(|answer| answer.left).min() {
         Some(Duration::ZERO) => text.push_str(" Its time is over; it gives up at any moment."),
         Some(left) => {
@@ -210,6 +213,7 @@ mod tests {
             left: None,
             does: "in semop for semaphore 0 of sem/5".to_owned(),
             needs: vec![need],
+            chain: Vec::new(),
             odd: Vec::new(),
         }
     }
