@@ -18,7 +18,7 @@ pub(super) fn chain(facts: &Facts<'_>, blocked: &Blocked, needs: &[Need]) -> Vec
         let name = thread_name(pid, tid, &one.task.command);
         if seen.contains(&pid) {
             let asked = blocked.task.pid;
-            sentences.push(format!("{name} is the one that waits there: see `ipcx why --deadlocks {asked}`"));
+            sentences.push(format!("so they wait for each other: see `ipcx why --deadlocks {asked}`"));
             break;
         }
         if sentences.len() == MOST {
