@@ -5,11 +5,10 @@ use super::{Context, Outcome, usage};
 use crate::args::reference;
 use crate::error::{Doing as _, Error};
 use crate::exit::Status;
-use crate::inspect::facts::reference_value;
 use crate::inspect::why::{self, Answer, Told};
 use crate::inspect::{Facts, Scene};
 use crate::inventory::Holders;
-use crate::model::{Field, Kind, Needs, Seen, Text, Value};
+use crate::model::{Field, Kind, Needs, ObjectRef, Seen, Text, Value};
 use crate::render::{self, Document};
 use clap::Args;
 use std::ffi::{OsStr, OsString};
@@ -61,7 +60,7 @@ static ANSWER: &[Field<Answer>] = &[
     Field::plain("state", |answer, _| Seen::Is(Value::Word(answer.state))),
     Field::plain("call", |answer, _| answer.call.map(Value::Word).into()),
     Field::plain("waits_for", |answer, _| answer.waits_for.map(Value::Word).into()),
-    Field::plain("ref", |answer, _| answer.reference.as_ref().map(reference_value).into()),
+    Field::plain("ref", |answer, _| answer.reference.as_ref().map(ObjectRef::value).into()),
     Field::plain("since", |answer, _| answer.since.map(Value::Duration).into()),
     Field::plain("timeout", |answer, _| answer.left.map(Value::Duration).into()),
     Field::plain("wakers", |answer, _| Seen::Is(Value::List(wakers(answer)))),

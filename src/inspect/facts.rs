@@ -1,8 +1,9 @@
 //! What the kernel tells of single objects and processes beside who holds them, each asked once.
 
 use super::scene::Scene;
+use super::wakers::{self, Need};
 use crate::mech::{self, sem, sock};
-use crate::model::{Awaits, Blocked, Ident, Kind, Needs, Object, ObjectRef, Resource, Signal, Task, Text, Value};
+use crate::model::{Awaits, Blocked, Ident, Kind, Needs, Object, ObjectRef, Resource, Signal, Task, Text};
 use crate::proc::processes::Clock;
 use crate::proc::{process, status, task};
 use crate::sys::signal::real_time;
@@ -32,6 +33,7 @@ pub struct Facts<'a> {
     parents: Known<i32, Option<i32>>,
     tracers: Known<i32, Option<i32>>,
     threads: Known<i32, usize>,
+    needs: Known<i32, Rc<Vec<Need>>>,
 }
 
 impl<'a> Facts<'a> {
@@ -50,7 +52,13 @@ impl<'a> Facts<'a> {
             parents: Known::default(),
             tracers: Known::default(),
             threads: Known::default(),
+            needs: Known::default(),
         }
+    }
+
+    /// What a thread needs, of one that many others may wait for.
+    pub fn needs(&self, blocked: &Blocked) -> Rc<Vec<Need>> {
+        once(&self.needs, blocked.task.tid, || Rc::new(wakers::of(self, blocked)))
     }
 
     pub fn scene(&self) -> &'a Scene<'a> {
@@ -186,18 +194,6 @@ impl<'a> Facts<'a> {
 /// A process in a sentence.
 pub fn process_name(pid: i32, command: &Text) -> String {
     format!("process {pid} ({})", command.escaped())
-}
-
-/// A reference as listings have it, its name unescaped.
-pub fn reference_value(reference: &ObjectRef) -> Value {
-    let kind = reference.kind;
-    match &reference.id {
-        Ident::Inode(number) => Value::Ref(kind, *number),
-        Ident::Name(name) | Ident::Path(name) | Ident::Abstract(name) => {
-            Value::Text(Text::from([kind.noun().as_bytes(), b"/", name.raw()].concat()))
-        }
-        Ident::Id(_) | Ident::Key(_) | Ident::Ftok(..) => Value::Phrase(reference.to_string()),
-    }
 }
 
 fn once<K: Eq + Hash + Clone, V: Clone>(known: &Known<K, V>, key: K, ask: impl FnOnce() -> V) -> V {

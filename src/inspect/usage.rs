@@ -1,6 +1,6 @@
 //! What processes hold and wait for, from their side.
 
-use super::facts::{Facts, reference_value};
+use super::facts::Facts;
 use super::wakers;
 use crate::error::{Error, Result};
 use crate::model::{Awaits, Blocked, Grade, Hold, How, Kind, ObjectRef, Resource, Role, Seen, Text, Value};
@@ -68,13 +68,13 @@ impl Link {
 
     /// The reference as listings have it, or what the object is called.
     pub fn object(&self) -> Value {
-        self.reference.as_ref().map_or_else(|| Value::Phrase(self.name.clone()), reference_value)
+        self.reference.as_ref().map_or_else(|| Value::Phrase(self.name.clone()), ObjectRef::value)
     }
 
     /// The facts of it within those of its process.
     pub fn record(&self) -> Vec<(&'static str, Seen<Value>)> {
         let mut record = vec![
-            ("ref", self.reference.as_ref().map(reference_value).into()),
+            ("ref", self.reference.as_ref().map(ObjectRef::value).into()),
             ("object", Seen::Is(Value::Phrase(self.name.clone()))),
             ("role", Seen::Is(Value::Word(self.role))),
         ];

@@ -2,7 +2,7 @@
 
 use super::{prose, thread_name};
 use crate::inspect::facts::Facts;
-use crate::inspect::wakers::{self, Need};
+use crate::inspect::wakers::Need;
 use crate::model::{Awaits, Blocked};
 
 /// Nobody reads a longer story.
@@ -26,7 +26,7 @@ pub(super) fn chain(facts: &Facts<'_>, blocked: &Blocked, needs: &[Need]) -> Vec
             break;
         }
         seen.push(pid);
-        let needs = wakers::of(facts, one);
+        let needs = facts.needs(one);
         sentences.push(format!("{name} itself waits {}", prose::waits(one, &needs)));
         next = behind(facts, &needs);
     }

@@ -4,9 +4,9 @@ use super::prose::span;
 use super::{left, thread_name, word};
 use crate::inspect::Scene;
 use crate::inspect::deadlock::{self, Cycle, Edge, Wait};
-use crate::inspect::facts::{Facts, reference_value};
+use crate::inspect::facts::Facts;
 use crate::inspect::wakers;
-use crate::model::{Blocked, Grade, Needs, Seen, Value};
+use crate::model::{Blocked, Grade, Needs, ObjectRef, Seen, Value};
 use crate::proc::holders::Holders;
 use crate::proc::status;
 
@@ -117,7 +117,7 @@ fn record(facts: &Facts<'_>, wait: &Wait<'_>, edge: &Edge) -> Vec<(&'static str,
         ("command", Seen::Is(Value::Text(blocked.task.command.clone()))),
         ("call", Seen::Is(Value::Word(blocked.call))),
         ("waits_for", Seen::Is(Value::Word(word(&blocked.awaits)))),
-        ("ref", reference.as_ref().map(reference_value).into()),
+        ("ref", reference.as_ref().map(ObjectRef::value).into()),
         ("timeout", left(blocked).map(Value::Duration).into()),
         ("holder_pid", waker.map(|waker| Value::Pid(waker.pid)).into()),
         ("holder_tid", waker.and_then(|waker| waker.tid).map(Value::Pid).into()),
