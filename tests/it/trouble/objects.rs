@@ -60,6 +60,8 @@ fn the_same_identifier_in_two_namespaces_is_two_objects() {
         pids(&by_ref(&OURS.json(&env, &["ls", "shm", "--json", "-o", COLUMNS])["objects"], "shm/0")["holders"]),
         [holder.pid]
     );
+    // Those that wait there would outlive their shell.
+    env.sh(&format!("nsenter --target {} --ipc ipcx rm --force msgq/0 sem/0", theirs.pid)).assert().success();
     drop(theirs);
 }
 
