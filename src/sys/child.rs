@@ -5,7 +5,7 @@ use super::file::errno;
 use super::guardian;
 use super::pidfd::{self, PidFd};
 use super::run;
-use super::waiter::{Stop, Waiter};
+use super::waiter::{self, Stop, Waiter};
 use nix::errno::Errno;
 use std::convert::Infallible;
 use std::ffi::OsString;
@@ -97,11 +97,15 @@ impl Child {
     /// The command is sent SIGTERM if we die before it, also of -9: nobody else would end it.
     fn spawn(mut command: Command, group: bool) -> nix::Result<Child> {
         run::keep_statuses();
-        let parent = nix::unistd::getpid();
+        let (parent, before) = (nix::unistd::getpid(), waiter::caught());
         let prepare = move || {
-            // Until it executes the command, what we do about the signal is done about it here, too: a handler of
-            // ours would take it, and the command never see it.
-            default_unless_ignored(libc::SIGTERM)?;
+            // Our handlers are here until the command is executed: what they note meanwhile the command would never
+            // see.
+            waiter::give_back_signals();
+            if let Some(signal) = waiter::caught().filter(|_| before.is_none()) {
+                // SAFETY: raise takes a number. It ends this process, as it would have ended the command.
+                unsafe { libc::raise(signal) };
+            }
             // SAFETY: prctl takes numbers here.
             if unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM) } < 0 {
                 return Err(io::Error::last_os_error());
@@ -181,21 +185,6 @@ impl Child {
             unsafe { libc::kill(if self.group { -self.pid } else { self.pid }, signal) };
         }
     }
-}
-
-/// Lets a signal end this process, unless it is ignored: that is handed on to commands.
-fn default_unless_ignored(signal: libc::c_int) -> io::Result<()> {
-    // SAFETY: all bytes zero is a valid sigaction with the default action; the calls read and fill those given,
-    // which outlive them.
-    unsafe {
-        let mut now: libc::sigaction = MaybeUninit::zeroed().assume_init();
-        Errno::result(libc::sigaction(signal, std::ptr::null(), &raw mut now))?;
-        if now.sa_sigaction != libc::SIG_IGN {
-            let default: libc::sigaction = MaybeUninit::zeroed().assume_init();
-            Errno::result(libc::sigaction(signal, &raw const default, std::ptr::null_mut()))?;
-        }
-    }
-    Ok(())
 }
 
 fn duration(time: libc::timeval) -> Duration {
