@@ -100,8 +100,17 @@ fn needed() -> String {
     needed
 }
 
-/// Of a blocked thread.
+/// More threads than this that wait for one object are a crowd.
+const CROWD: usize = 64;
+
+/// Of a blocked thread, and of those that it waits for.
 pub fn thread(facts: &Facts<'_>, blocked: &Blocked) -> Answer {
+    let answer = alone(facts, blocked);
+    Answer { chain: chain::chain(facts, blocked, &answer.needs), ..answer }
+}
+
+/// Of a blocked thread alone.
+fn alone(facts: &Facts<'_>, blocked: &Blocked) -> Answer {
     let needs = wakers::of(facts, blocked);
     let mut odd = Vec::new();
     if blocked.stopped {
@@ -119,7 +128,7 @@ pub fn thread(facts: &Facts<'_>, blocked: &Blocked) -> Answer {
         since: blocked.since,
         left: left(blocked),
         does: prose::waits(blocked, &needs),
-        chain: chain::chain(facts, blocked, &needs),
+        chain: Vec::new(),
         needs,
         odd,
     }
@@ -213,7 +222,10 @@ pub fn object(facts: &Facts<'_>, reference: &ObjectRef) -> Result<Vec<Answer>> {
     let resource = scene
         .resource(&object)
         .ok_or_else(|| Error::refused(reference, Status::NoSuch, "no process has it open, so none can wait for it"))?;
-    Ok(scene.waiters_of(resource).map(|blocked| thread(facts, blocked)).collect())
+    let waiters: Vec<&Blocked> = scene.waiters_of(resource).collect();
+    // Of a crowd each would be told the same story, and to know it takes a look at all descriptors.
+    let told = if waiters.len() > CROWD { alone } else { thread };
+    Ok(waiters.into_iter().map(|blocked| told(facts, blocked)).collect())
 }
 
 /// The threads that wait for a lock on a file, or for something in it, and who holds locks on it, a sentence for
