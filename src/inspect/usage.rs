@@ -168,6 +168,7 @@ fn held(facts: &Facts<'_>, hold: &Hold, descriptors: &[i32]) -> Link {
             (How::Lock { .. }, Some(fd)) if reference.is_none() => facts.path(hold.end.pid, fd),
             _ => None,
         }
+        .or_else(|| reference.as_ref().map(ObjectRef::to_string))
         .unwrap_or_else(|| facts.scene().name(hold.resource)),
         role: hold.end.role.word(),
         call: None,
@@ -176,7 +177,7 @@ fn held(facts: &Facts<'_>, hold: &Hold, descriptors: &[i32]) -> Link {
         since: None,
         notable: kept
             || matches!(hold.how, How::Lock { .. } | How::Owner { .. } | How::Undo(_))
-            || had_a_name(facts, hold.resource),
+            || reference.is_none() && had_a_name(facts, hold.resource),
         reference,
     }
 }
