@@ -98,13 +98,9 @@ impl Whose {
     }
 }
 
-// What is printed, and how. (A doc comment here would become the help of every command with it.)
-#[derive(Args, Clone, Debug)]
-pub struct OutputArgs {
-    /// Columns, or more of them with a plus in front; `help` lists them
-    #[arg(short, long = "output", value_name = "COL[,COL…]", add = column_completer())]
-    output: Option<String>,
-
+// In which form rows are printed. (A doc comment here would become the help of every command with it.)
+#[derive(Args, Clone, Copy, Debug)]
+pub struct FormArgs {
     /// One JSON document
     #[arg(long, group = "format")]
     pub json: bool,
@@ -120,6 +116,17 @@ pub struct OutputArgs {
     /// No line of titles
     #[arg(long)]
     pub no_headings: bool,
+}
+
+// What is printed, and how. (A doc comment here would become the help of every command with it.)
+#[derive(Args, Clone, Debug)]
+pub struct OutputArgs {
+    /// Columns, or more of them with a plus in front; `help` lists them
+    #[arg(short, long = "output", value_name = "COL[,COL…]", add = column_completer())]
+    output: Option<String>,
+
+    #[command(flatten)]
+    pub form: FormArgs,
 
     /// Sizes in bytes
     #[arg(short, long)]
@@ -141,7 +148,7 @@ impl OutputArgs {
     }
 
     pub fn times(&self) -> TimeFormat {
-        self.time_format.unwrap_or(if self.raw { TimeFormat::Unix } else { TimeFormat::Relative })
+        self.time_format.unwrap_or(if self.form.raw { TimeFormat::Unix } else { TimeFormat::Relative })
     }
 
     /// The columns for objects of `kind`: those that were chosen, or else `usual`.

@@ -122,7 +122,7 @@ pub fn run(args: &GcArgs, ctx: &mut Context) -> Outcome {
     }
     args.look.show(&FIELDS.iter().collect::<Vec<_>>(), &rows, |row| row.judged.verdict.because(), &gaps, ctx)?;
     conclude(&rows, args.yes, ctx);
-    if !args.look.json {
+    if !args.look.form.json {
         say(&gaps, ctx);
     }
     Ok(waiter::caught().map_or(status, Status::Signal))

@@ -1,7 +1,7 @@
 //! `ipcx limits`: every limit, how much of it is used, and what sets it.
 
 use super::{Context, Outcome};
-use crate::args::listing::{NamespaceArgs, nouns};
+use crate::args::listing::{FormArgs, NamespaceArgs, nouns};
 use crate::error::Doing as _;
 use crate::exit::Status;
 use crate::inventory::namespaces::{self, Within};
@@ -37,21 +37,8 @@ pub struct LimitsArgs {
     #[command(flatten)]
     namespaces: NamespaceArgs,
 
-    /// One JSON document
-    #[arg(long, group = "format")]
-    json: bool,
-
-    /// One JSON object a line
-    #[arg(long, group = "format")]
-    jsonl: bool,
-
-    /// Tab-separated exact values
-    #[arg(long, group = "format")]
-    raw: bool,
-
-    /// No line of titles
-    #[arg(long)]
-    no_headings: bool,
+    #[command(flatten)]
+    form: FormArgs,
 
     /// Sizes in bytes
     #[arg(short, long)]
@@ -101,24 +88,24 @@ pub fn run(args: &LimitsArgs, ctx: &mut Context) -> Outcome {
     let tells_where = |field: &Field<Row>| matches!(field.key, "namespace" | "container");
     let fields: Vec<&Field<Row>> = FIELDS.iter().filter(|field| which.is_some() || !tells_where(field)).collect();
     let style = render::Style::new(args.bytes, render::TimeFormat::Unix);
-    let layout = Layout { headings: !args.no_headings, width: ctx.ui.width(), color: ctx.ui.color };
+    let layout = Layout { headings: !args.form.no_headings, width: ctx.ui.width(), color: ctx.ui.color };
     let out = &mut ctx.ui.out;
-    if args.json {
+    if args.form.json {
         let mut document = Document::begin(out)?;
         document.gaps(gaps.clone());
         document.rows(&fields, &limits)?;
         document.end()?;
-    } else if args.jsonl {
+    } else if args.form.jsonl {
         limits.iter().try_for_each(|limit| render::json_line(out, &fields, limit))?;
-    } else if args.raw {
-        render::raw(out, &fields, &limits, !args.no_headings, render::TimeFormat::Unix, 0)?;
+    } else if args.form.raw {
+        render::raw(out, &fields, &limits, !args.form.no_headings, render::TimeFormat::Unix, 0)?;
     } else {
         // Family and unit are plain from the name and the help.
         let fields: Vec<&Field<Row>> = fields.into_iter().filter(|field| field.default).collect();
         render::table(out, &fields, &limits, &style, layout)?;
     }
     out.flush_buffer()?;
-    if !args.json {
+    if !args.form.json {
         super::ls::say(&gaps, ctx);
     }
     let Some(warn) = args.warn else { return Ok(Status::Done) };

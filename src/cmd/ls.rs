@@ -89,7 +89,7 @@ fn list(kinds: &[Kind], args: &ListArgs, ctx: &mut Context) -> Outcome {
     if output.help() {
         return help(kinds, ctx);
     }
-    let machine = output.json || output.jsonl;
+    let machine = output.form.json || output.form.jsonl;
     let which = args.namespaces.which();
     let mut shown = Vec::new();
     for kind in kinds {
@@ -102,7 +102,7 @@ fn list(kinds: &[Kind], args: &ListArgs, ctx: &mut Context) -> Outcome {
     let needs = shown.iter().fold(Needs::SCAN, |needs, (_, fields)| needs.and(columns::needs(fields)));
     let order = args.order(kinds).map_err(usage)?;
     let style = output.style();
-    let layout = Layout { headings: !output.no_headings, width: ctx.ui.width(), color: ctx.ui.color };
+    let layout = Layout { headings: !output.form.no_headings, width: ctx.ui.width(), color: ctx.ui.color };
     let fields_of = |kind: Kind| shown.iter().find(|(of, _)| *of == kind).map_or(&[][..], |(_, fields)| fields);
 
     let elsewhere = which.map(|which| namespaces::scan(which, kinds, needs, args.select(), order));
@@ -116,7 +116,7 @@ fn list(kinds: &[Kind], args: &ListArgs, ctx: &mut Context) -> Outcome {
     let mut tables = 0;
     let mut rows = 0;
     let titled = kinds.len() > 1 && ui.terminal;
-    if output.json {
+    if output.form.json {
         let mut document = Document::begin(&mut ui.out)?;
         scan(&mut |kind, found| {
             document.gaps(found.gaps);
@@ -128,15 +128,15 @@ fn list(kinds: &[Kind], args: &ListArgs, ctx: &mut Context) -> Outcome {
             gaps.extend(found.gaps);
             rows += found.objects.len();
             let fields = fields_of(kind);
-            if output.jsonl {
+            if output.form.jsonl {
                 return found.objects.iter().try_for_each(|object| render::json_line(&mut ui.out, fields, object));
             }
-            if output.raw {
+            if output.form.raw {
                 return render::raw(
                     &mut ui.out,
                     fields,
                     &found.objects,
-                    !output.no_headings,
+                    !output.form.no_headings,
                     output.times(),
                     style.now,
                 );
@@ -153,7 +153,7 @@ fn list(kinds: &[Kind], args: &ListArgs, ctx: &mut Context) -> Outcome {
             }
             render::table(&mut ui.out, fields, &found.objects, &style, layout)
         })?;
-        if (tables == 0 || rows == 0) && ui.terminal && !output.raw && !output.jsonl {
+        if (tables == 0 || rows == 0) && ui.terminal && !output.form.raw && !output.form.jsonl {
             let place = if which.is_some() { "there" } else { "in this IPC namespace" };
             ui.note(format_args!("there are no such objects {place}"));
         }

@@ -2,7 +2,7 @@
 
 use super::ls::say;
 use super::{Context, Outcome, usage};
-use crate::args::listing::{self, namespace};
+use crate::args::listing::{self, FormArgs, namespace};
 use crate::error::Doing as _;
 use crate::exit::Status;
 use crate::inspect::usage::{self as used, Choice, Link, Usage};
@@ -63,21 +63,8 @@ pub struct PsArgs {
     #[arg(short, long = "output", value_name = "COL[,COL…]", conflicts_with_all = ["graph", "dot"])]
     output: Option<String>,
 
-    /// One JSON document
-    #[arg(long, group = "format")]
-    json: bool,
-
-    /// One JSON object a line
-    #[arg(long, group = "format")]
-    jsonl: bool,
-
-    /// Tab-separated exact values, control bytes escaped
-    #[arg(long, group = "format")]
-    raw: bool,
-
-    /// No line of titles
-    #[arg(long)]
-    no_headings: bool,
+    #[command(flatten)]
+    form: FormArgs,
 }
 
 const fn column<T>(key: &'static str, help: &'static str, get: fn(&T, &'static str) -> Seen<Value>) -> Field<T> {
@@ -244,7 +231,7 @@ fn list<T: Sync>(
     gaps: Vec<Gap>,
     ctx: &mut Context,
 ) -> anyhow::Result<()> {
-    let machine = args.json || args.jsonl;
+    let machine = args.form.json || args.form.jsonl;
     let mut shown: Vec<&Field<T>> = chosen(&args.fields(fields), args.output.as_deref(), machine).map_err(usage)?;
     if !machine {
         for field in &mut shown {
@@ -252,18 +239,18 @@ fn list<T: Sync>(
         }
     }
     let out = &mut ctx.ui.out;
-    if args.json {
+    if args.form.json {
         let mut document = Document::begin(out)?;
         document.rows(&shown, rows)?;
         document.gaps(gaps);
         document.end()?;
-    } else if args.jsonl {
+    } else if args.form.jsonl {
         rows.iter().try_for_each(|row| render::json_line(out, &shown, row))?;
-    } else if args.raw {
-        render::raw(out, &shown, rows, !args.no_headings, render::TimeFormat::Unix, 0)?;
+    } else if args.form.raw {
+        render::raw(out, &shown, rows, !args.form.no_headings, render::TimeFormat::Unix, 0)?;
     } else {
         let style = render::Style::new(false, render::TimeFormat::Relative);
-        let layout = Layout { headings: !args.no_headings, width: ctx.ui.width(), color: ctx.ui.color };
+        let layout = Layout { headings: !args.form.no_headings, width: ctx.ui.width(), color: ctx.ui.color };
         render::table(&mut ctx.ui.out, &shown, rows, &style, layout)?;
     }
     Ok(())

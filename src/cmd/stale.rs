@@ -2,7 +2,7 @@
 
 use super::ls::say;
 use super::{Context, Outcome, usage};
-use crate::args::listing::{NamespaceArgs, Whose, kinds};
+use crate::args::listing::{FormArgs, NamespaceArgs, Whose, kinds};
 use crate::args::units;
 use crate::error::Doing as _;
 use crate::exit::Status;
@@ -150,21 +150,8 @@ fn fits(glob: &WildMatch, object: &Object) -> bool {
 // How to show them.
 #[derive(Args, Debug)]
 pub struct Look {
-    /// One JSON document
-    #[arg(long, group = "format")]
-    pub json: bool,
-
-    /// One JSON object a line
-    #[arg(long, group = "format")]
-    jsonl: bool,
-
-    /// Tab-separated exact values
-    #[arg(long, group = "format")]
-    raw: bool,
-
-    /// No line of titles
-    #[arg(long)]
-    no_headings: bool,
+    #[command(flatten)]
+    pub form: FormArgs,
 
     /// Sizes in bytes
     #[arg(short, long)]
@@ -185,20 +172,20 @@ impl Look {
         gaps: &[Gap],
         ctx: &mut Context,
     ) -> anyhow::Result<()> {
-        let usual = if self.raw { TimeFormat::Unix } else { TimeFormat::Relative };
+        let usual = if self.form.raw { TimeFormat::Unix } else { TimeFormat::Relative };
         let times = self.time_format.unwrap_or(usual);
         let style = Style::new(self.bytes, times);
-        let layout = Layout { headings: !self.no_headings, width: ctx.ui.width(), color: ctx.ui.color };
+        let layout = Layout { headings: !self.form.no_headings, width: ctx.ui.width(), color: ctx.ui.color };
         let usual: Vec<&Field<T>> = all.iter().copied().filter(|field| field.default).collect();
         let out = &mut ctx.ui.out;
-        if self.json {
+        if self.form.json {
             let mut document = Document::begin(out)?;
             document.rows(all, rows)?;
             document.gaps(gaps.to_vec());
             document.end()?;
-        } else if self.jsonl {
+        } else if self.form.jsonl {
             rows.iter().try_for_each(|row| render::json_line(out, all, row))?;
-        } else if self.raw {
+        } else if self.form.raw {
             render::raw(out, &usual, rows, layout.headings, times, style.now)?;
         } else if layout.width.is_some() && !rows.is_empty() {
             // Evidence is not cut to fit: it stands below its row.
@@ -295,7 +282,7 @@ pub fn run(args: &StaleArgs, ctx: &mut Context) -> Outcome {
     let more = if rest.is_empty() { String::new() } else { format!("; not shown: {}", rest.join(", ")) };
     ctx.ui.note(format_args!("{}{more}", count(shown.len() as u64, "object", "objects")));
     advise(&shown, ctx);
-    if !args.look.json {
+    if !args.look.form.json {
         say(&gaps, ctx);
     }
     Ok(Status::Done)
