@@ -6,6 +6,7 @@
 
 use super::mappings::{self, Mappings};
 use super::pass::{self, Wanted};
+use super::process::living_thread;
 use super::processes::unlisted_gap;
 use crate::model::{End, Gap, Needs, Reason, Role, Text};
 use crate::sys::descriptor::Devices;
@@ -127,7 +128,7 @@ impl OpenFile {
         let mut errno = Errno::EBADF;
         for end in self.ends.iter().filter(|end| wanted(end.role)) {
             let Some(fd) = end.fd else { continue };
-            match PidFd::open(end.pid).and_then(|process| borrow(&process, fd, self.id)) {
+            match PidFd::open(end.pid).and_then(|process| borrow(end.pid, &process, fd, self.id)) {
                 Ok(ours) => return Ok(ours),
                 Err(why) => errno = why,
             }
@@ -137,8 +138,12 @@ impl OpenFile {
 }
 
 /// A descriptor of a process, if it still leads to this file: its number may have been given to another.
-pub(super) fn borrow(process: &PidFd, fd: i32, id: FileId) -> nix::Result<OwnedFd> {
-    let ours = process.descriptor(fd)?;
+pub(super) fn borrow(pid: i32, process: &PidFd, fd: i32, id: FileId) -> nix::Result<OwnedFd> {
+    let ours = match process.descriptor(fd) {
+        // Where only the first thread has ended, another one tells.
+        Err(Errno::ESRCH) => PidFd::open_thread(living_thread(pid).ok_or(Errno::ESRCH)?)?.descriptor(fd)?,
+        other => other?,
+    };
     if FileId::of(&fstat(&ours)?) == id { Ok(ours) } else { Err(Errno::EBADF) }
 }
 

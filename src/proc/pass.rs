@@ -82,7 +82,7 @@ impl Process {
     /// A descriptor of it, to see what only an open pipe tells.
     fn borrow(&mut self, fd: i32, id: FileId) -> nix::Result<OwnedFd> {
         let process = self.handle.get_or_insert_with(|| PidFd::open(self.pid));
-        process.as_ref().map_err(|errno| *errno).and_then(|process| borrow(process, fd, id))
+        process.as_ref().map_err(|errno| *errno).and_then(|process| borrow(self.pid, process, fd, id))
     }
 }
 

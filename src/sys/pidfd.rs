@@ -17,8 +17,17 @@ pub struct PidFd(OwnedFd);
 impl PidFd {
     /// The process that has this pid now. ESRCH where there is none, ENOSYS before Linux 5.3.
     pub fn open(pid: i32) -> nix::Result<PidFd> {
+        Self::open_with(pid, 0)
+    }
+
+    /// One thread, be it that the first one of its process has ended. EINVAL before Linux 6.9.
+    pub fn open_thread(tid: i32) -> nix::Result<PidFd> {
+        Self::open_with(tid, libc::PIDFD_THREAD)
+    }
+
+    fn open_with(pid: i32, flags: u32) -> nix::Result<PidFd> {
         // SAFETY: pidfd_open takes two numbers; the kernel sets the close-on-exec flag by itself.
-        let fd = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
+        let fd = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, flags) })?;
         let fd = i32::try_from(fd).map_err(|_| Errno::EBADF)?;
         // SAFETY: the descriptor was opened just now and belongs to nobody else.
         Ok(PidFd(unsafe { OwnedFd::from_raw_fd(fd) }))
@@ -59,7 +68,8 @@ impl PidFd {
     /// does not end meanwhile: hold it for microseconds.
     ///
     /// Needs PTRACE_MODE_ATTACH (ptrace(2)): our own processes, or CAP_SYS_PTRACE. EBADF where the
-    /// process has no such descriptor, ESRCH when it is gone, ENOSYS before Linux 5.6.
+    /// process has no such descriptor, ESRCH when it is gone or its first thread has ended, ENOSYS before
+    /// Linux 5.6.
     pub fn descriptor(&self, number: i32) -> nix::Result<OwnedFd> {
         // SAFETY: pidfd_getfd takes three numbers; the kernel sets the close-on-exec flag by itself.
         let fd = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_getfd, self.0.as_raw_fd(), number, 0) })?;

@@ -374,7 +374,10 @@ pub fn program() -> &'static Path {
         let directory = tempfile::Builder::new().prefix("ipcx-bin-").tempdir().unwrap();
         sys::open_to_all(directory.path());
         let path = directory.path().join("ipcx");
-        fs::copy(env!("CARGO_BIN_EXE_ipcx"), &path).unwrap();
+        // By another process: a child of one of ours would inherit what we write to, and nobody may run what somebody
+        // can still write (ETXTBSY).
+        let copied = std::process::Command::new("cp").arg(env!("CARGO_BIN_EXE_ipcx")).arg(&path).status().unwrap();
+        assert!(copied.success(), "cp: {copied}");
         (directory, path)
     });
     path

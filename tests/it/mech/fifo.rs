@@ -139,3 +139,12 @@ fn a_directory_that_cannot_be_read_to_its_end_is_no_empty_one() {
     let unread = |gap: &Value| gap.to_string().contains("could not be searched");
     assert!(judged["gaps"].as_array().unwrap().iter().any(unread), "{judged:#}");
 }
+
+#[test]
+fn the_fill_of_a_fifo_that_only_a_process_without_its_first_thread_has_open_is_known() {
+    let env = Env::new();
+    env.out(["mkfifo", "./f"]);
+    let _holder = env.start_headless("file f");
+    let fifo = env.json(["show", "fifo/./f", "--json"]);
+    assert_eq!(fifo["objects"][0]["capacity"], 65536, "{fifo:#}");
+}

@@ -89,7 +89,12 @@ impl Stage {
             rows.map(|row| (row["ref"].to_string(), row["verdict"].to_string())).collect()
         };
         assert_eq!(verdicts(&without), verdicts(&with));
-        assert_eq!(without[0]["gaps"], with[0]["gaps"]);
+        // The pipes of the machine come and go.
+        let said = |all: &[Value; 3]| -> Vec<String> {
+            let gaps = all[0]["gaps"].as_array().unwrap().iter().map(Value::to_string);
+            gaps.filter(|gap| !gap.contains("pipe/")).collect()
+        };
+        assert_eq!(said(&without), said(&with));
     }
 }
 
