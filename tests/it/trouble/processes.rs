@@ -58,7 +58,7 @@ fn a_pid_that_is_given_to_another_process_mixes_nothing_up() {
         (while :; do next; ./holder 0 3<>f; next; ./other 0; done) 2>&- &
         i=0
         : >out
-        while [ $i -lt 12 ] || ! grep -q \"command\":\"holder\" out; do ipcx ls -a --jsonl -o ref,processes,holders; ipcx ps --jsonl; i=$((i + 1)); done >>out";
+        while [ $i -lt 12 ] || ! grep -q command.:.holder out; do ipcx ls -a --jsonl -o ref,processes,holders; ipcx ps --jsonl; i=$((i + 1)); done >>out";
     let apart = format!("exec unshare --pid --fork --mount-proc --kill-child sh -euc '{script}'");
     let output = env.sh(&apart).output().unwrap();
     if !output.status.success() {
