@@ -369,16 +369,23 @@ pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
 
 /// Where the built program lies so that every user may run it: checkouts may lie in private homes.
 pub fn program() -> &'static Path {
-    static PROGRAM: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
+    static PROGRAM: OnceLock<(u32, PathBuf)> = OnceLock::new();
+    extern "C" fn remove() {
+        // A child that was forked ends too.
+        if let Some((_, path)) = PROGRAM.get().filter(|(ours, _)| *ours == std::process::id()) {
+            drop(fs::remove_dir_all(path.parent().unwrap()));
+        }
+    }
     let (_, path) = PROGRAM.get_or_init(|| {
-        let directory = tempfile::Builder::new().prefix("ipcx-bin-").tempdir().unwrap();
-        sys::open_to_all(directory.path());
-        let path = directory.path().join("ipcx");
+        let directory = tempfile::Builder::new().prefix("ipcx-bin-").tempdir().unwrap().keep();
+        sys::open_to_all(&directory);
+        sys::at_exit(remove);
+        let path = directory.join("ipcx");
         // By another process: a child of one of ours would inherit what we write to, and nobody may run what somebody
         // can still write (ETXTBSY).
         let copied = std::process::Command::new("cp").arg(env!("CARGO_BIN_EXE_ipcx")).arg(&path).status().unwrap();
         assert!(copied.success(), "cp: {copied}");
-        (directory, path)
+        (std::process::id(), path)
     });
     path
 }

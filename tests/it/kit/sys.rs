@@ -372,3 +372,9 @@ pub(super) fn alarm(command: &mut std::process::Command, seconds: u32) {
     // SAFETY: between fork and exec it makes one system call and allocates nothing.
     unsafe { command.pre_exec(install) };
 }
+
+/// Has a function called when the tests are over: what a static holds is never dropped.
+pub fn at_exit(function: extern "C" fn()) {
+    // SAFETY: the function is there for as long as the program.
+    assert_eq!(unsafe { libc::atexit(function) }, 0);
+}
