@@ -19,6 +19,7 @@ pub mod sock;
 mod sysv;
 
 pub use msgq::posix::MESSAGE_OVERHEAD;
+pub use msgq::{Slot, Source};
 pub use root::Root;
 pub use sysv::ftok;
 
@@ -276,6 +277,10 @@ pub trait Channel {
     fn send(&mut self, message: &[u8], tag: Tag, waiter: &Waiter) -> Result<()>;
     /// Appends the message that was taken to `into`.
     fn recv(&mut self, into: &mut Vec<u8>, pick: Pick, limit: Limits, waiter: &Waiter) -> Result<Tag>;
+    /// Takes a message into a slot that was prepared for this channel.
+    fn recv_into(&mut self, slot: &mut Slot, pick: Pick, limit: Limits, waiter: &Waiter) -> Result<()>;
+    /// Bytes of text that a message may have.
+    fn longest(&self) -> usize;
     /// Whether messages can be looked at without being taken.
     fn peeks(&self) -> bool;
     /// Copies the message at this position; `None` behind the last one. Nothing is taken.

@@ -12,6 +12,7 @@ pub mod file;
 pub mod guardian;
 pub mod inotify;
 pub mod lease;
+pub mod locked;
 pub mod namespace;
 pub mod netlink;
 pub mod newfile;

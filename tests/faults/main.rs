@@ -9,7 +9,10 @@
 #[allow(dead_code, unused_imports, unused_macros)]
 #[path = "../it/kit/mod.rs"]
 mod kit;
+
+mod chance;
 mod report;
+mod soak;
 
 use report::Report;
 use std::process::ExitCode;
@@ -26,7 +29,7 @@ pub struct Options {
 /// A part of the harness: its name, and what runs it.
 type Part = (&'static str, fn(Options, &mut Report));
 
-const PARTS: &[Part] = &[];
+const PARTS: &[Part] = &[("soak", soak::run)];
 
 fn main() -> ExitCode {
     let mut options = Options { full: false, seed: 1 };

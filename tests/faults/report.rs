@@ -29,7 +29,6 @@ impl Report {
     }
 
     /// So many faults of a kind were tried, and survived.
-    #[allow(dead_code)]
     pub fn add(&mut self, what: impl Into<String>, tried: u64, survived: u64, note: impl Into<String>) {
         self.figures.push(Figure { part: self.part, what: what.into(), tried, survived, note: note.into() });
     }

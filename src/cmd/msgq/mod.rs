@@ -1,6 +1,7 @@
 //! `ipcx msgq`: message queues.
 
 mod create;
+mod durable;
 mod peek;
 mod recv;
 mod send;

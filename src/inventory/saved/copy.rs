@@ -101,6 +101,7 @@ pub fn drained(channel: &mut dyn Channel, most: u64, journal: &mut Journal) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mech::Slot;
     use crate::model::{Ident, Kind};
 
     /// A queue whose messages change by a script: before the Nth look at it they become these.
@@ -121,6 +122,14 @@ mod tests {
         }
 
         fn recv(&mut self, _: &mut Vec<u8>, _: Pick, _: Limits, _: &Waiter) -> Result<Tag> {
+            unreachable!("nothing is taken")
+        }
+
+        fn recv_into(&mut self, _: &mut Slot, _: Pick, _: Limits, _: &Waiter) -> Result<()> {
+            unreachable!("nothing is taken")
+        }
+
+        fn longest(&self) -> usize {
             unreachable!("nothing is taken")
         }
 

@@ -2,5 +2,8 @@
 
 pub mod fields;
 pub mod posix;
+mod slot;
 mod sys;
 pub mod sysv;
+
+pub use slot::{Slot, Source};

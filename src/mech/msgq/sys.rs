@@ -1,6 +1,7 @@
 //! msgget(2), msgsnd(2), msgrcv(2), msgctl(2), mq_open(3) and their kin.
 #![allow(unsafe_code)]
 
+use super::Slot;
 use crate::mech::sysv;
 use nix::errno::Errno;
 use std::ffi::CStr;
@@ -106,6 +107,13 @@ pub(super) fn send(id: i32, buffer: &Buffer, length: usize, flags: i32) -> nix::
     Errno::result(unsafe { libc::msgsnd(id, buffer.0.as_ptr().cast(), length, flags) }).map(drop)
 }
 
+/// The same straight into a slot, where the type is then too.
+pub(super) fn recv_into(id: i32, slot: &mut Slot, room: usize, kind: i64, flags: i32) -> nix::Result<usize> {
+    let place = slot.place(room);
+    // SAFETY: the slot has room for the type and `room` bytes of text there, and nobody else writes to it.
+    Errno::result(unsafe { libc::msgrcv(id, place.cast(), room, kind, flags) }).map(isize::unsigned_abs)
+}
+
 /// Takes, or with MSG_COPY copies, a message of up to `room` bytes; its length.
 pub(super) fn recv(id: i32, buffer: &mut Buffer, room: usize, kind: i64, flags: i32) -> nix::Result<usize> {
     buffer.reserve(room);
@@ -156,6 +164,20 @@ pub(super) fn mq_recv(queue: impl AsFd, room: &mut [u8], until: Option<libc::tim
         libc::mq_timedreceive(queue.as_fd().as_raw_fd(), room.as_mut_ptr().cast(), room.len(), &mut priority, until)
     };
     Errno::result(got).map(|got| (got.unsigned_abs(), priority))
+}
+
+/// The same straight into a slot, where the priority is then too.
+pub(super) fn mq_recv_into(
+    queue: impl AsFd,
+    slot: &mut Slot,
+    room: usize,
+    until: Option<libc::timespec>,
+) -> nix::Result<usize> {
+    let until = until.as_ref().map_or(ptr::null(), ptr::from_ref);
+    let (text, priority) = slot.places(room);
+    // SAFETY: the slot has room for `room` bytes and a priority there, and nobody else writes to it.
+    let got = unsafe { libc::mq_timedreceive(queue.as_fd().as_raw_fd(), text.cast(), room, priority, until) };
+    Errno::result(got).map(isize::unsigned_abs)
 }
 
 pub(super) fn mq_unlink(name: &CStr) -> nix::Result<()> {

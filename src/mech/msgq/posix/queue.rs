@@ -4,7 +4,7 @@ use super::{failed, open_queue, reference};
 use crate::error::{Error, Result};
 use crate::exit::Status;
 use crate::mech::msgq::sys;
-use crate::mech::{Channel, Limits, Pick, Tag, stopped, unsupported};
+use crate::mech::{Channel, Limits, Pick, Slot, Tag, stopped, unsupported};
 use crate::model::{ObjectRef, Text};
 use crate::sys::waiter::{Stop, Waiter, timespec};
 use nix::errno::Errno;
@@ -37,6 +37,31 @@ fn until(waiter: &Waiter) -> Option<libc::timespec> {
 impl Queue {
     pub(super) fn new(queue: OwnedFd, name: &Text, message_size: usize) -> Queue {
         Queue { queue, reference: reference(name), message_size, put_back: None, name: name.clone() }
+    }
+
+    /// Says whether messages can be taken in this way.
+    fn can_recv(&self, pick: Pick, limit: Limits) -> Result<()> {
+        if pick != Pick::First {
+            return Err(Error::refused(
+                &self.reference,
+                Status::Usage,
+                "a POSIX queue gives its messages by priority; none can be chosen by type",
+            )
+            .hinting("a System V queue has types"));
+        }
+        let most = limit.max_size.unwrap_or(usize::MAX);
+        if most < self.message_size && !limit.truncate {
+            return Err(Error::refused(
+                &self.reference,
+                Status::Limit,
+                format!(
+                    "its messages may have {} bytes, and a POSIX queue cannot leave a longer one in place",
+                    self.message_size
+                ),
+            )
+            .hinting("raise --max-size, or cut messages with --truncate"));
+        }
+        Ok(())
     }
 
     fn fail(&self, stop: Stop, call: &'static str, empty: &'static str, waiter: &Waiter) -> Error {
@@ -85,32 +110,13 @@ impl Channel for Queue {
     }
 
     fn recv(&mut self, into: &mut Vec<u8>, pick: Pick, limit: Limits, waiter: &Waiter) -> Result<Tag> {
-        if pick != Pick::First {
-            return Err(Error::refused(
-                &self.reference,
-                Status::Usage,
-                "a POSIX queue gives its messages by priority; none can be chosen by type",
-            )
-            .hinting("a System V queue has types"));
-        }
-        let most = limit.max_size.unwrap_or(usize::MAX);
-        if most < self.message_size && !limit.truncate {
-            return Err(Error::refused(
-                &self.reference,
-                Status::Limit,
-                format!(
-                    "its messages may have {} bytes, and a POSIX queue cannot leave a longer one in place",
-                    self.message_size
-                ),
-            )
-            .hinting("raise --max-size, or cut messages with --truncate"));
-        }
+        self.can_recv(pick, limit)?;
         let start = into.len();
         into.resize(start + self.message_size, 0);
         let got = waiter.run(|| sys::mq_recv(&self.queue, &mut into[start..], until(waiter)));
         match got {
             Ok((length, priority)) => {
-                into.truncate(start + length.min(most));
+                into.truncate(start + length.min(limit.max_size.unwrap_or(usize::MAX)));
                 Ok(Tag::Priority(priority))
             }
             Err(stop) => {
@@ -118,6 +124,17 @@ impl Channel for Queue {
                 Err(self.fail(stop, "mq_receive", "the queue is empty", waiter))
             }
         }
+    }
+
+    fn recv_into(&mut self, slot: &mut Slot, pick: Pick, limit: Limits, waiter: &Waiter) -> Result<()> {
+        self.can_recv(pick, limit)?;
+        let got = waiter.run(|| sys::mq_recv_into(&self.queue, slot, self.message_size, until(waiter)));
+        got.map(|length| slot.arrived(length))
+            .map_err(|stop| self.fail(stop, "mq_receive", "the queue is empty", waiter))
+    }
+
+    fn longest(&self) -> usize {
+        self.message_size
     }
 
     fn peeks(&self) -> bool {

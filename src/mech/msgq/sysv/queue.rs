@@ -4,7 +4,7 @@ use super::{from_row, reference, row, stat};
 use crate::error::{Error, Result};
 use crate::exit::Status;
 use crate::mech::msgq::sys;
-use crate::mech::{Channel, Limits, Pick, Tag, stopped, sysv};
+use crate::mech::{Channel, Limits, Pick, Slot, Tag, stopped, sysv};
 use crate::model::ObjectRef;
 use crate::proc::sysctl;
 use crate::sys::waiter::{Stop, Waiter};
@@ -40,6 +40,49 @@ impl Queue {
         Error::new(call, errno, &self.reference)
             .because(format!("message is {length} bytes, the queue takes at most {limit}"))
             .with_status(Status::Limit)
+    }
+}
+
+impl Queue {
+    /// Takes a message by `take`, which is told the room that it has, the type and the flags; its length, or `None` if
+    /// it needs more room and is still in the queue.
+    fn take(
+        &self,
+        room: usize,
+        pick: Pick,
+        limit: Limits,
+        waiter: &Waiter,
+        mut take: impl FnMut(usize, i64, i32) -> nix::Result<usize>,
+    ) -> Result<Option<usize>> {
+        let (kind, mut flags) = match pick {
+            Pick::First => (0, 0),
+            Pick::Type(kind) => (kind, 0),
+            Pick::UpTo(kind) => (-kind, 0),
+            Pick::Except(kind) => (kind, libc::MSG_EXCEPT),
+        };
+        if waiter.never() {
+            flags |= libc::IPC_NOWAIT;
+        }
+        let most = limit.max_size.unwrap_or(LONGEST).min(LONGEST);
+        let room = room.min(most);
+        // Cut only what is over the size that was asked for, not over the room there is so far.
+        if limit.truncate && room == most {
+            flags |= libc::MSG_NOERROR;
+        }
+        match waiter.run(|| take(room, kind, flags)) {
+            Ok(length) => Ok(Some(length)),
+            // It stays in the queue, so a larger buffer can take it.
+            Err(Stop::Errno(Errno::E2BIG)) if room < most => Ok(None),
+            Err(Stop::Errno(Errno::E2BIG)) => Err(Error::new("msgrcv", Errno::E2BIG, &self.reference)
+                .because(format!("the message is longer than {room} bytes and was left in the queue"))
+                .hinting("raise --max-size, or cut the message with --truncate")),
+            Err(Stop::Errno(Errno::ENOMSG)) => {
+                let cause = if pick == Pick::First { "the queue is empty" } else { "no such message in the queue" };
+                Err(Error::new("msgrcv", Errno::ENOMSG, &self.reference).because(cause).with_status(Status::WouldBlock))
+            }
+            Err(Stop::Errno(errno)) => Err(self.fail("msgrcv", errno)),
+            Err(stop) => Err(stopped(stop, "msgrcv", &self.reference)),
+        }
     }
 }
 
@@ -86,45 +129,38 @@ impl Channel for Queue {
     }
 
     fn recv(&mut self, into: &mut Vec<u8>, pick: Pick, limit: Limits, waiter: &Waiter) -> Result<Tag> {
-        let (kind, mut flags) = match pick {
-            Pick::First => (0, 0),
-            Pick::Type(kind) => (kind, 0),
-            Pick::UpTo(kind) => (-kind, 0),
-            Pick::Except(kind) => (kind, libc::MSG_EXCEPT),
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let mut room = buffer.room().max(ROOM);
+        let got = loop {
+            let take = |room, kind, flags| sys::recv(self.id, &mut buffer, room, kind, flags);
+            match self.take(room, pick, limit, waiter, take) {
+                Ok(None) => room *= 2,
+                Ok(Some(length)) => break Ok(length),
+                Err(error) => break Err(error),
+            }
         };
-        if waiter.never() {
-            flags |= libc::IPC_NOWAIT;
-        }
-        let most = limit.max_size.unwrap_or(LONGEST).min(LONGEST);
-        let mut room = self.buffer.room().max(ROOM).min(most);
+        self.buffer = buffer;
+        into.extend_from_slice(self.buffer.text(got?));
+        Ok(Tag::Type(self.buffer.kind()))
+    }
+
+    fn recv_into(&mut self, slot: &mut Slot, pick: Pick, limit: Limits, waiter: &Waiter) -> Result<()> {
         loop {
-            // Cut only what is over the size that was asked for, not over the room there is so far.
-            if limit.truncate && room == most {
-                flags |= libc::MSG_NOERROR;
+            let room = slot.room();
+            let take = |room, kind, flags| {
+                let length = sys::recv_into(self.id, slot, room, kind, flags)?;
+                slot.arrived(length);
+                Ok(length)
+            };
+            if self.take(room, pick, limit, waiter, take)?.is_some() {
+                return Ok(());
             }
-            let got = waiter.run(|| sys::recv(self.id, &mut self.buffer, room, kind, flags));
-            match got {
-                Ok(length) => {
-                    into.extend_from_slice(self.buffer.text(length));
-                    return Ok(Tag::Type(self.buffer.kind()));
-                }
-                // It stays in the queue, so a larger buffer can take it.
-                Err(Stop::Errno(Errno::E2BIG)) if room < most => room = (room * 2).min(most),
-                Err(Stop::Errno(Errno::E2BIG)) => {
-                    return Err(Error::new("msgrcv", Errno::E2BIG, &self.reference)
-                        .because(format!("the message is longer than {room} bytes and was left in the queue"))
-                        .hinting("raise --max-size, or cut the message with --truncate"));
-                }
-                Err(Stop::Errno(Errno::ENOMSG)) => {
-                    let cause = if pick == Pick::First { "the queue is empty" } else { "no such message in the queue" };
-                    return Err(Error::new("msgrcv", Errno::ENOMSG, &self.reference)
-                        .because(cause)
-                        .with_status(Status::WouldBlock));
-                }
-                Err(Stop::Errno(errno)) => return Err(self.fail("msgrcv", errno)),
-                Err(stop) => return Err(stopped(stop, "msgrcv", &self.reference)),
-            }
+            slot.grow(room * 2)?;
         }
+    }
+
+    fn longest(&self) -> usize {
+        sysctl::number("kernel.msgmax").and_then(|most| usize::try_from(most).ok()).unwrap_or(ROOM)
     }
 
     fn peeks(&self) -> bool {
