@@ -2,6 +2,7 @@
 
 mod access;
 mod create;
+mod durable;
 mod loss;
 mod peek;
 mod recv;
