@@ -126,7 +126,8 @@ impl Env {
         running
     }
 
-    fn script(&self, script: &str) -> std::process::Command {
+    /// The same as a plain command.
+    pub fn script(&self, script: &str) -> std::process::Command {
         let mut command = std::process::Command::new("sh");
         command
             .args(["-euc", script])
