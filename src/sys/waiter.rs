@@ -246,15 +246,15 @@ fn settime(first: Duration, every: Duration) {
 fn timeval(duration: Duration) -> libc::timeval {
     let micros = duration.as_nanos().div_ceil(1000);
     libc::timeval {
-        tv_sec: libc::time_t::try_from(micros / 1_000_000).unwrap_or(libc::time_t::MAX),
-        tv_usec: libc::suseconds_t::try_from(micros % 1_000_000).unwrap_or(0),
+        tv_sec: i64::try_from(micros / 1_000_000).unwrap_or(i64::MAX),
+        tv_usec: i64::try_from(micros % 1_000_000).unwrap_or(0),
     }
 }
 
 /// A duration as the kernel takes it; a longer one than time_t holds is as good as forever.
 pub fn timespec(duration: Duration) -> libc::timespec {
     libc::timespec {
-        tv_sec: libc::time_t::try_from(duration.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: duration.subsec_nanos().into(),
     }
 }

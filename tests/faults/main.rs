@@ -3,7 +3,7 @@
 //! `cargo test` runs a sample of each part in some seconds; `cargo test --release --test faults -- --full` runs all
 //! of it and prints the figures of docs/reliability.md. Words choose parts by name, `--verb WORD` what is tried of them. What fails is printed with how to
 //! repeat it, and the status is then 1.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)] // It is a program that reports.
 
 // Of what the tests share some is of use here.
 #[allow(dead_code, unused_imports, unused_macros)]

@@ -3,6 +3,7 @@
 pub mod fields;
 pub mod posix;
 mod sys;
+mod sys_named;
 pub mod sysv;
 
 use crate::model::{Seen, Value};

@@ -1,10 +1,9 @@
-//! semget(2), semop(2), semctl(2) and the semaphores of sem_overview(7).
+//! semget(2), semop(2) and semctl(2).
 #![allow(unsafe_code)]
 
 use crate::mech::{Op, sysv};
 use nix::errno::Errno;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::ptr;
 use std::time::Duration;
 
@@ -12,21 +11,36 @@ use std::time::Duration;
 const SEM_STAT_ANY: libc::c_int = 20;
 const SEM_INFO: libc::c_int = 19;
 
+/// struct semid64_ds, include/uapi/asm-generic/sembuf.h and that of x86, with times and counts as the kernel writes
+/// them. The libc crate has none for musl.
+#[repr(C)]
+pub(super) struct State {
+    pub sem_perm: libc::ipc_perm,
+    pub sem_otime: i64,
+    #[cfg(target_arch = "x86_64")]
+    unused1: u64,
+    pub sem_ctime: i64,
+    #[cfg(target_arch = "x86_64")]
+    unused2: u64,
+    pub sem_nsems: u64,
+    unused: [u64; 2],
+}
+
 pub(super) fn get(key: i32, count: u16, flags: i32) -> nix::Result<i32> {
     // SAFETY: semget takes three numbers.
     Errno::result(unsafe { libc::semget(key, count.into(), flags) })
 }
 
-fn ctl(id: i32, command: libc::c_int, set: &mut libc::semid_ds) -> nix::Result<i32> {
-    // SAFETY: `set` is a whole semid_ds, which every command used here reads or fills; the fourth
+fn ctl(id: i32, command: libc::c_int, set: &mut State) -> nix::Result<i32> {
+    // SAFETY: `set` is a whole State, which every command used here reads or fills; the fourth
     // argument of semctl is a union whose widest members are pointers.
     Errno::result(unsafe { libc::semctl(id, 0, command, ptr::from_mut(set)) })
 }
 
 /// The state of a set by identifier, without needing permission where the kernel can do that.
-pub(super) fn stat(id: i32) -> nix::Result<libc::semid_ds> {
-    // SAFETY: all bytes zero is a valid semid_ds.
-    let mut set: libc::semid_ds = unsafe { MaybeUninit::zeroed().assume_init() };
+pub(super) fn stat(id: i32) -> nix::Result<State> {
+    // SAFETY: all bytes zero is a valid State.
+    let mut set: State = unsafe { MaybeUninit::zeroed().assume_init() };
     for index in sysv::indices(id) {
         if ctl(index, SEM_STAT_ANY, &mut set) == Ok(id) {
             return Ok(set);
@@ -35,7 +49,7 @@ pub(super) fn stat(id: i32) -> nix::Result<libc::semid_ds> {
     ctl(id, libc::IPC_STAT, &mut set).map(|_| set)
 }
 
-pub(super) fn set(id: i32, set: &mut libc::semid_ds) -> nix::Result<()> {
+pub(super) fn set(id: i32, set: &mut State) -> nix::Result<()> {
     ctl(id, libc::IPC_SET, set).map(drop)
 }
 
@@ -111,16 +125,6 @@ pub(super) fn info() -> nix::Result<Info> {
     Ok(Info { sets, semaphores, semmsl, semmns, semopm, semmni })
 }
 
-/// What the file of a new named semaphore holds, which is what sem_init(3) makes of one that processes share.
-pub(super) fn initial(value: u32) -> nix::Result<[u8; SIZE]> {
-    let mut semaphore = MaybeUninit::<libc::sem_t>::zeroed();
-    // SAFETY: the call fills the semaphore, whose bytes were all initialised before.
-    unsafe {
-        Errno::result(libc::sem_init(semaphore.as_mut_ptr(), 1, value))?;
-        Ok(semaphore.as_ptr().cast::<[u8; SIZE]>().read())
-    }
-}
-
 unsafe extern "C" {
     /// Both C libraries have it; the libc crate does not declare it.
     fn semtimedop(
@@ -130,83 +134,3 @@ unsafe extern "C" {
         left: *const libc::timespec,
     ) -> libc::c_int;
 }
-
-#[cfg(target_env = "gnu")]
-unsafe extern "C" {
-    /// glibc 2.30: sem_timedwait(3) on a clock of choice.
-    fn sem_clockwait(semaphore: *mut libc::sem_t, clock: libc::clockid_t, until: *const libc::timespec) -> libc::c_int;
-}
-
-/// A named semaphore, mapped as sem_open(3) would, but only after its file was found to be one: the
-/// C library maps an empty file as well, and dies of SIGBUS when it is used.
-pub(super) struct Semaphore(*mut libc::sem_t);
-
-impl Semaphore {
-    /// `fd` must be open for reading and writing and be as long as a sem_t.
-    pub(super) fn map(fd: BorrowedFd<'_>) -> nix::Result<Semaphore> {
-        // SAFETY: with a null address the kernel chooses a range that nothing else uses.
-        let at = unsafe {
-            libc::mmap(
-                ptr::null_mut(),
-                size_of::<libc::sem_t>(),
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_SHARED,
-                fd.as_raw_fd(),
-                0,
-            )
-        };
-        if at == libc::MAP_FAILED {
-            return Err(Errno::last());
-        }
-        Ok(Semaphore(at.cast()))
-    }
-
-    pub(super) fn post(&self) -> nix::Result<()> {
-        // SAFETY: the pointer is a mapped semaphore of this C library's layout, here and below.
-        Errno::result(unsafe { libc::sem_post(self.0) }).map(drop)
-    }
-
-    pub(super) fn try_wait(&self) -> nix::Result<()> {
-        // SAFETY: as above.
-        Errno::result(unsafe { libc::sem_trywait(self.0) }).map(drop)
-    }
-
-    /// Waits; with `left`, no longer than that.
-    pub(super) fn wait(&self, left: Option<Duration>) -> nix::Result<()> {
-        let Some(left) = left else {
-            // SAFETY: as above.
-            return Errno::result(unsafe { libc::sem_wait(self.0) }).map(drop);
-        };
-        #[cfg(target_env = "gnu")]
-        let clock = libc::CLOCK_MONOTONIC;
-        #[cfg(not(target_env = "gnu"))]
-        let clock = libc::CLOCK_REALTIME;
-        let now = nix::time::clock_gettime(nix::time::ClockId::from_raw(clock))?;
-        let until = Duration::from(now).saturating_add(left);
-        let until = crate::sys::waiter::timespec(until);
-        // SAFETY: as above, and `until` outlives the call.
-        #[cfg(target_env = "gnu")]
-        let result = unsafe { sem_clockwait(self.0, clock, &until) };
-        // SAFETY: as above.
-        #[cfg(not(target_env = "gnu"))]
-        let result = unsafe { libc::sem_timedwait(self.0, &until) };
-        Errno::result(result).map(drop)
-    }
-
-    pub(super) fn value(&self) -> nix::Result<u32> {
-        let mut value = 0;
-        // SAFETY: as above, and `value` outlives the call.
-        Errno::result(unsafe { libc::sem_getvalue(self.0, &mut value) })?;
-        Ok(u32::try_from(value).unwrap_or(0))
-    }
-}
-
-impl Drop for Semaphore {
-    fn drop(&mut self) {
-        // SAFETY: the mapping is ours and of this length.
-        unsafe { libc::munmap(self.0.cast(), size_of::<libc::sem_t>()) };
-    }
-}
-
-/// How long the file of a semaphore of this C library is.
-pub(super) const SIZE: usize = size_of::<libc::sem_t>();

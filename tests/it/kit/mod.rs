@@ -28,6 +28,8 @@ pub use sys::{
 
 /// Long enough for a slow machine, short enough to see a hang.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+/// Names another program to test instead of the one that was built with the tests, such as one that is installed.
+const PROGRAM_VARIABLE: &str = "IPCX_PROGRAM";
 /// The uid of nobody.
 pub const NOBODY: u32 = 65534;
 
@@ -384,7 +386,8 @@ pub fn program() -> &'static Path {
         let path = directory.join("ipcx");
         // By another process: a child of one of ours would inherit what we write to, and nobody may run what somebody
         // can still write (ETXTBSY).
-        let copied = std::process::Command::new("cp").arg(env!("CARGO_BIN_EXE_ipcx")).arg(&path).status().unwrap();
+        let built = std::env::var_os(PROGRAM_VARIABLE).unwrap_or_else(|| env!("CARGO_BIN_EXE_ipcx").into());
+        let copied = std::process::Command::new("cp").arg(built).arg(&path).status().unwrap();
         assert!(copied.success(), "cp: {copied}");
         (std::process::id(), path)
     });

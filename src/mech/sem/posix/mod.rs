@@ -1,11 +1,11 @@
 //! POSIX named semaphores, sem_overview(7): small files in /dev/shm.
 //!
 //! glibc calls them `sem.NAME`, musl `NAME`, and their bytes differ. Both are decoded from the file,
-//! opened for reading only; operations want the layout of the C library that we are built with.
+//! opened for reading only; operations want that of glibc, whatever C library we are built with.
 
 mod named;
 
-use super::sys::{self, Semaphore};
+use super::sys_named::{self, Semaphore};
 use crate::error::{Error, Result};
 use crate::exit::Status;
 use crate::mech::{
@@ -48,8 +48,6 @@ impl Layout {
             Layout::Musl => "",
         }
     }
-
-    const OURS: Layout = if cfg!(target_env = "musl") { Layout::Musl } else { Layout::Glibc };
 }
 
 /// Value and waiters of a semaphore's bytes; `None` when they are not one.
@@ -254,8 +252,8 @@ impl Mechanism for PosixSem {
         }
         // As sem_open(3), but the file has no name before it is whole: what the C library makes under another
         // name would stay if we were killed.
-        let made = file::create(&devshm::path(Layout::OURS.prefix(), name), spec.permissions(), |fd| {
-            stdio::write_all(fd, &sys::initial(value)?).map_err(|(_, errno)| errno)
+        let made = file::create(&devshm::path(PREFIX, name), spec.permissions(), |fd| {
+            stdio::write_all(fd, &sys_named::initial(value)).map_err(|(_, errno)| errno)
         });
         match made {
             Ok(_) => Ok(Created { reference, new: true }),
@@ -271,20 +269,16 @@ impl Mechanism for PosixSem {
         let name = name_of(id)?;
         let reference = reference(name);
         let (path, layout, stat) = locate(name)?;
-        if layout != Layout::OURS {
-            let cause = format!(
-                "it is a semaphore of {}; this program is built with {}, whose semaphores differ",
-                layout.word(),
-                Layout::OURS.word()
-            );
-            return Err(unsupported(&reference, &cause, "it can be listed, shown and removed"));
+        if layout != Layout::Glibc {
+            let cause = "it is a semaphore of musl, which differs from those of glibc";
+            return Err(unsupported(&reference, cause, "it can be listed, shown and removed"));
         }
         let (fd, now) = file::open_plain(&path, OFlag::O_RDWR).map_err(|errno| {
             let error = devshm::failed("sem_open", errno, &reference);
             let object = (errno == Errno::EACCES).then(|| devshm::object(reference.clone(), Family::Posix, &stat));
             if object.is_some() { crate::mech::sysv::denied(error, object.as_ref()) } else { error }
         })?;
-        let whole = usize::try_from(now.st_size) == Ok(sys::SIZE)
+        let whole = usize::try_from(now.st_size) == Ok(sys_named::SIZE)
             && devshm::head(&fd, LENGTH).is_ok_and(|bytes| decode(&bytes, layout).is_some());
         if !whole {
             let cause = format!("{} is no semaphore: {} bytes of something else", devshm::shown(&path), now.st_size);

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::exit::Status;
-use crate::mech::sem::sys::Semaphore;
+use crate::mech::sem::sys_named::Semaphore;
 use crate::mech::{Counter, Op, stopped, unsupported};
 use crate::model::ObjectRef;
 use crate::sys::waiter::{Stop, Waiter};
@@ -92,7 +92,7 @@ impl Counter for Named {
             let failed = |errno| self.fail(Stop::Errno(errno), "sem_post");
             // There is no call that sets it: step towards the value, as long as others do not undo it.
             loop {
-                let value = self.semaphore.value().map_err(failed)?;
+                let value = self.semaphore.value();
                 match value.cmp(target) {
                     std::cmp::Ordering::Less => self.semaphore.post().map_err(failed)?,
                     std::cmp::Ordering::Greater => match self.semaphore.try_wait() {

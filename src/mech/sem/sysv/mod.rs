@@ -34,7 +34,7 @@ fn resolve(id: &Ident) -> Result<i32> {
     sysv::resolve(Kind::Sem, id, "semget", |key| sys::get(key, 0, 0))
 }
 
-fn stat(id: i32) -> Result<libc::semid_ds> {
+fn stat(id: i32) -> Result<sys::State> {
     sys::stat(id).map_err(|errno| sysv::failed("semctl", errno, &reference(id)))
 }
 
@@ -47,7 +47,7 @@ fn from_row(row: &sysvipc::Sem) -> Object {
 }
 
 /// The set as IPC_STAT gives it, in the shape of a line of /proc/sysvipc/sem.
-fn row(id: i32, set: &libc::semid_ds) -> sysvipc::Sem {
+fn row(id: i32, set: &sys::State) -> sysvipc::Sem {
     // The widths of these members differ between C libraries.
     #[allow(clippy::unnecessary_cast, clippy::useless_conversion)]
     sysvipc::Sem {
@@ -60,7 +60,7 @@ fn row(id: i32, set: &libc::semid_ds) -> sysvipc::Sem {
 
 /// How many semaphores a set has. An index in struct sembuf has 16 bits, so of a larger set, which
 /// SEMMSL may permit, some could not even be named.
-fn count(id: i32, set: &libc::semid_ds) -> Result<u16> {
+fn count(id: i32, set: &sys::State) -> Result<u16> {
     #[allow(clippy::useless_conversion)]
     u16::try_from(set.sem_nsems).map_err(|_| {
         let cause = format!("a set of {} semaphores has more than an operation can name", set.sem_nsems);
