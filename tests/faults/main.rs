@@ -55,13 +55,13 @@ fn main() -> ExitCode {
         if words.is_empty() || words.iter().any(|word| name.contains(word.as_str())) {
             report.begin(name);
             // Namespaces belong to threads: each part gets one of its own.
-            std::thread::scope(|scope| {
+            let ended = std::thread::scope(|scope| {
                 let part = std::thread::Builder::new().name((*name).to_owned());
-                let ended = part.spawn_scoped(scope, || run(options, &mut report)).unwrap().join();
-                ended.is_ok()
-            })
-            .then_some(())
-            .unwrap_or_else(|| report.failed("the part itself", "it panicked, see above"));
+                part.spawn_scoped(scope, || run(options, &mut report)).unwrap().join()
+            });
+            if ended.is_err() {
+                report.failed("the part itself", "it panicked, see above");
+            }
         }
     }
     report.end()

@@ -271,14 +271,13 @@ impl<'a> World<'a> {
                     problems.push(format!("no message of ours: {text}"));
                     continue;
                 };
-                if let Some(id) = message["id"].as_str() {
-                    if let Some(before) = ids.insert(id.to_owned(), text.clone()) {
-                        doubled += 1;
-                        if before != text || message["again"] != true {
-                            problems.push(format!("{id} is {before}, and again {line}"));
-                        }
-                        continue;
+                let id = message["id"].as_str();
+                if let Some(before) = id.and_then(|id| ids.insert(id.to_owned(), text.clone())) {
+                    doubled += 1;
+                    if before != text || message["again"] != true {
+                        problems.push(format!("what was {before} is now {line}"));
                     }
+                    continue;
                 }
                 let seen = seen.entry(sender).or_insert_with(|| vec![false; MESSAGES]);
                 if std::mem::replace(&mut seen[number], true) {

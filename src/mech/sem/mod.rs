@@ -3,7 +3,6 @@
 pub mod fields;
 pub mod posix;
 mod sys;
-mod sys_named;
 pub mod sysv;
 
 use crate::model::{Seen, Value};

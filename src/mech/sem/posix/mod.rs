@@ -4,8 +4,8 @@
 //! opened for reading only; operations want that of glibc, whatever C library we are built with.
 
 mod named;
+mod sys;
 
-use super::sys_named::{self, Semaphore};
 use crate::error::{Error, Result};
 use crate::exit::Status;
 use crate::mech::{
@@ -21,6 +21,7 @@ use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::{FileStat, Mode};
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
+use sys::{SIZE, Semaphore, initial};
 
 pub struct PosixSem;
 
@@ -253,7 +254,7 @@ impl Mechanism for PosixSem {
         // As sem_open(3), but the file has no name before it is whole: what the C library makes under another
         // name would stay if we were killed.
         let made = file::create(&devshm::path(PREFIX, name), spec.permissions(), |fd| {
-            stdio::write_all(fd, &sys_named::initial(value)).map_err(|(_, errno)| errno)
+            stdio::write_all(fd, &initial(value)).map_err(|(_, errno)| errno)
         });
         match made {
             Ok(_) => Ok(Created { reference, new: true }),
@@ -278,7 +279,7 @@ impl Mechanism for PosixSem {
             let object = (errno == Errno::EACCES).then(|| devshm::object(reference.clone(), Family::Posix, &stat));
             if object.is_some() { crate::mech::sysv::denied(error, object.as_ref()) } else { error }
         })?;
-        let whole = usize::try_from(now.st_size) == Ok(sys_named::SIZE)
+        let whole = usize::try_from(now.st_size) == Ok(SIZE)
             && devshm::head(&fd, LENGTH).is_ok_and(|bytes| decode(&bytes, layout).is_some());
         if !whole {
             let cause = format!("{} is no semaphore: {} bytes of something else", devshm::shown(&path), now.st_size);

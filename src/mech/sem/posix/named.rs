@@ -1,8 +1,8 @@
 //! An open POSIX semaphore.
 
+use super::sys::Semaphore;
 use crate::error::{Error, Result};
 use crate::exit::Status;
-use crate::mech::sem::sys_named::Semaphore;
 use crate::mech::{Counter, Op, stopped, unsupported};
 use crate::model::ObjectRef;
 use crate::sys::waiter::{Stop, Waiter};
