@@ -1,1 +1,1 @@
-complete --keep-order --exclusive --command ipcx --arguments "(COMPLETE=fish ipcx -- (commandline --current-process --tokenize --cut-at-cursor) (commandline --current-token))"
+complete --keep-order --exclusive --command ipcx --arguments "(IPCX_COMPLETE=fish ipcx -- (commandline --current-process --tokenize --cut-at-cursor) (commandline --current-token))"

@@ -28,6 +28,7 @@ mod sys;
 mod ui;
 
 use cmd::Context;
+use error::Error;
 use exit::Status;
 use std::ffi::OsString;
 use ui::{Color, Ui};
@@ -35,12 +36,17 @@ use ui::{Color, Ui};
 /// Runs one command line and gives its exit status.
 pub fn run(args: impl Iterator<Item = OsString>) -> u8 {
     sys::stdio::ignore_deadly_writes();
-    if std::env::var_os("COMPLETE").is_some() {
-        clap_complete::CompleteEnv::with_factory(cli::command).complete();
+    let mut plain = Ui::new(Color::Auto, false, false);
+    if sys::users::is_lent() {
+        let refused = Error::refused("", Status::Denied, "it is installed setuid or setgid, and would lend its rights");
+        return plain.report(&refused.hinting("chmod u-s,g-s; who needs more rights can use sudo(8)").into()).number();
+    }
+    if std::env::var_os(cmd::completions::VARIABLE).is_some() {
+        clap_complete::CompleteEnv::with_factory(cli::command).var(cmd::completions::VARIABLE).complete();
     }
     let cli = match cli::parse(args) {
         Ok(cli) => cli,
-        Err(error) => return Ui::new(Color::Auto, false, false).answer(error).number(),
+        Err(error) => return plain.answer(error).number(),
     };
     let ui = Ui::new(cli.global.color, cli.global.quiet, cli.global.verbose);
     let mut ctx = Context { ui, command_line: cli::command };

@@ -6,6 +6,10 @@ use clap::{Args, ValueEnum};
 use clap_complete::env::{Bash, EnvCompleter, Fish, Zsh};
 use std::io::Write as _;
 
+/// What tells ipcx that a completion script asks it. The usual name, COMPLETE, may be in anybody's environment for
+/// anything, and then every call would print a script instead of doing its work.
+pub const VARIABLE: &str = "IPCX_COMPLETE";
+
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -30,7 +34,7 @@ pub fn run(args: &CompletionsArgs, ctx: &mut Context) -> Outcome {
         Shell::Fish => &Fish,
     };
     let mut script = Vec::new();
-    shell.write_registration("COMPLETE", "ipcx", "ipcx", "ipcx", &mut script)?;
+    shell.write_registration(VARIABLE, "ipcx", "ipcx", "ipcx", &mut script)?;
     ctx.ui.out.write_all(&script)?;
     ctx.ui.out.flush_buffer()?;
     Ok(Status::Done)

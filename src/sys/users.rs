@@ -45,6 +45,13 @@ pub fn gid(group: &str) -> Option<u32> {
     group.parse().ok().or_else(|| Group::from_name(group).ok().flatten().map(|group| group.gid.as_raw()))
 }
 
+/// Whether our rights are not those of our caller but those of the program's owner or group: it is installed setuid
+/// or setgid, execve(2).
+pub fn is_lent() -> bool {
+    let (user, group) = (nix::unistd::getuid(), nix::unistd::getgid());
+    user != nix::unistd::geteuid() || group != nix::unistd::getegid()
+}
+
 /// The user that permissions are checked against.
 pub fn me() -> u32 {
     nix::unistd::geteuid().as_raw()

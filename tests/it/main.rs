@@ -14,6 +14,7 @@ mod kernel;
 mod locks;
 mod mech;
 mod readme;
+mod security;
 mod staged;
 mod start;
 mod surface;

@@ -5,7 +5,7 @@ use std::fs;
 /// What the shell would be offered for the last of these words.
 fn offered(env: &Env, shell: &str, words: &[&str]) -> Vec<String> {
     let mut command = env.ipcx(["--", "ipcx"].iter().chain(words));
-    command.env("COMPLETE", shell).env("_CLAP_IFS", "\n").env("_CLAP_COMPLETE_INDEX", words.len().to_string());
+    command.env("IPCX_COMPLETE", shell).env("_CLAP_IFS", "\n").env("_CLAP_COMPLETE_INDEX", words.len().to_string());
     let output = command.assert().success().get_output().stdout.clone();
     String::from_utf8(output).unwrap().lines().map(str::to_owned).collect()
 }

@@ -69,7 +69,7 @@ fn names_and_processes_are_completed() {
     let holder = holding(&env, "USR1");
     let complete = |words: &[&str]| {
         let mut command = env.ipcx(["--", "ipcx", "signal"].iter().chain(words));
-        command.env("COMPLETE", "bash").env("_CLAP_IFS", "\n");
+        command.env("IPCX_COMPLETE", "bash").env("_CLAP_IFS", "\n");
         command.env("_CLAP_COMPLETE_INDEX", (words.len() + 1).to_string());
         let output = command.assert().success().get_output().stdout.clone();
         String::from_utf8(output).unwrap().split_whitespace().map(str::to_owned).collect::<Vec<_>>()
