@@ -22,6 +22,8 @@ mod inspect;
 mod inventory;
 mod mech;
 pub mod model;
+#[cfg(any(test, fuzzing))]
+pub mod probe;
 mod proc;
 mod render;
 mod sys;

@@ -12,6 +12,8 @@ mod wire;
 mod writer;
 
 pub use format::{Content, Entry, Host, Manifest, Member, Message, sum};
+#[cfg(any(test, fuzzing))]
+pub use journal::read as read_journal;
 pub use journal::{Journal, beside};
 pub use reader::Archive;
 pub use writer::Writer;

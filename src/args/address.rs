@@ -51,7 +51,7 @@ pub fn types() -> impl TypedValueParser<Value = SockType> {
     })
 }
 
-fn parse(text: &[u8]) -> Result<Address, String> {
+pub fn parse(text: &[u8]) -> Result<Address, String> {
     if let Some(rest) = text.strip_prefix(b"tcp:") {
         return endpoint(rest).map(Address::Tcp);
     }

@@ -36,7 +36,7 @@ pub fn of(pid: i32) -> nix::Result<Io> {
     Account::open(pid)?.read()
 }
 
-fn parse(text: &[u8]) -> Option<Io> {
+pub(super) fn parse(text: &[u8]) -> Option<Io> {
     let number = |name: &[u8]| {
         let line = text.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(name))?;
         std::str::from_utf8(line.trim_ascii()).ok()?.parse().ok()

@@ -43,7 +43,7 @@ pub fn all() -> Result<Vec<Lock>, Reason> {
 }
 
 /// Lines that are no lock are passed over, and with them those that wait behind them: nobody could say for what.
-fn parse(bytes: &[u8]) -> Vec<Lock> {
+pub(super) fn parse(bytes: &[u8]) -> Vec<Lock> {
     let mut locks: Vec<Lock> = Vec::new();
     // The lock of each level whose waiters may follow.
     let mut above: Vec<usize> = Vec::new();
@@ -132,7 +132,7 @@ fn inode(text: &str) -> Option<Resource> {
 }
 
 /// The locks among the lines of /proc/PID/fdinfo/N: those of that open file, `show_fd_locks` in fs/locks.c.
-fn of_fdinfo(bytes: &[u8]) -> impl Iterator<Item = Lock> {
+pub(super) fn of_fdinfo(bytes: &[u8]) -> impl Iterator<Item = Lock> {
     let lines = bytes.split(|byte| *byte == b'\n').filter_map(|line| line.strip_prefix(b"lock:"));
     lines
         .filter_map(|line| Line::parse(line.trim_ascii_start()))

@@ -85,7 +85,7 @@ impl Reader {
 
 /// A line, if it is of a shared mapping of a file: `START-END rw-s OFFSET MAJOR:MINOR INODE   NAME`, all
 /// numbers but the inode hexadecimal. A line of another form is passed over.
-fn parse(line: &[u8]) -> Option<(Vma, Cow<'_, [u8]>)> {
+pub(super) fn parse(line: &[u8]) -> Option<(Vma, Cow<'_, [u8]>)> {
     let mut words = line.splitn(6, |byte| *byte == b' ');
     let (start, end) = pair(words.next()?, '-')?;
     let permissions = words.next()?;

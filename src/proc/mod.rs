@@ -16,6 +16,8 @@ pub mod namespaces;
 pub mod opening;
 mod pass;
 pub mod population;
+#[cfg(any(test, fuzzing))]
+pub mod probe;
 pub mod process;
 pub mod processes;
 mod shared;

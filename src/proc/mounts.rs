@@ -60,7 +60,7 @@ fn layers_of(options: &[u8]) -> Vec<PathBuf> {
 }
 
 #[derive(PartialEq, Eq, Debug)]
-struct Mount {
+pub(super) struct Mount {
     /// What of the file system is mounted: of a namespace its name, `ipc:[4026532222]`.
     root: Vec<u8>,
     point: PathBuf,
@@ -70,7 +70,7 @@ struct Mount {
 
 /// A line is `36 35 98:0 /root /mount/point options … - type source options`; spaces, tabs, newlines
 /// and backslashes in a path are octal escapes. A line of another form is passed over.
-fn parse(text: &[u8], kind: &[u8]) -> Vec<Mount> {
+pub(super) fn parse(text: &[u8], kind: &[u8]) -> Vec<Mount> {
     let lines = text.split(|byte| *byte == b'\n');
     lines
         .filter_map(|line| {

@@ -281,7 +281,7 @@ fn role_of_flags(flags: OFlag) -> Option<Role> {
 
 /// `eventfd-count` is hexadecimal, `eventfd-id` decimal. Kernels before 5.2 have no id, and then nobody
 /// can tell one from another.
-fn eventfd(fdinfo: &[u8]) -> Option<Counter> {
+pub(super) fn eventfd(fdinfo: &[u8]) -> Option<Counter> {
     let mut counter = Counter::default();
     let mut id = None;
     for line in fdinfo.split(|byte| *byte == b'\n') {

@@ -128,7 +128,7 @@ fn read(pid: i32, clock: Clock) -> nix::Result<Option<Living>> {
     }
 }
 
-fn parse(pid: i32, stat: &[u8], status: &[u8], clock: Clock) -> Option<Living> {
+pub(super) fn parse(pid: i32, stat: &[u8], status: &[u8], clock: Clock) -> Option<Living> {
     let (command, started) = clock.read(stat)?;
     let words: Vec<&str> = task::words(stat)?.collect();
     let flags: u64 = words.get(6)?.parse().ok()?;

@@ -78,7 +78,7 @@ pub fn owner(pid: i32, (comm, started): (&Text, i64)) -> Option<(Option<u32>, Te
     (now == (comm.clone(), started)).then(|| (uid, line(file("cmdline").unwrap_or_default(), comm.raw())))
 }
 
-fn line(mut bytes: Vec<u8>, comm: &[u8]) -> Text {
+pub(super) fn line(mut bytes: Vec<u8>, comm: &[u8]) -> Text {
     while bytes.last() == Some(&0) {
         bytes.pop();
     }

@@ -132,6 +132,11 @@ fn find_newline(bytes: &[u8]) -> Option<usize> {
 pub struct Words<'a>(&'a [u8]);
 
 impl Words<'_> {
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn of(line: &[u8]) -> Words<'_> {
+        Words(line)
+    }
+
     fn digits(&mut self, base: u64) -> Option<(bool, u64)> {
         let mut at = 0;
         while self.0.get(at).is_some_and(|c| *c == b' ' || *c == b'\t') {

@@ -64,7 +64,7 @@ fn failure(payload: &[u8]) -> Errno {
 }
 
 /// Splits the first message off: its type, what is in it, and what follows.
-fn next(bytes: &[u8]) -> Option<(libc::c_int, &[u8], &[u8])> {
+pub fn next(bytes: &[u8]) -> Option<(libc::c_int, &[u8], &[u8])> {
     let length = usize::try_from(u32::from_ne_bytes(bytes.get(..4)?.try_into().ok()?)).ok()?;
     let kind = u16::from_ne_bytes(bytes.get(4..6)?.try_into().ok()?);
     let payload = bytes.get(HEADER..length)?;

@@ -71,7 +71,7 @@ pub fn count() -> u64 {
     numbers.fold(0, u64::saturating_add)
 }
 
-fn parse(answer: &[u8]) -> Option<Record> {
+pub fn parse(answer: &[u8]) -> Option<Record> {
     let fixed = answer.get(..FIXED)?;
     let mut record = Record {
         ino: word(&fixed[4..])?.into(),

@@ -212,6 +212,11 @@ impl Look<'_> {
     }
 }
 
+#[cfg(any(test, fuzzing))]
+pub(super) fn probe(fdinfo: &[u8]) {
+    std::hint::black_box((anonymous(fdinfo), watched(fdinfo).count(), pidfd(fdinfo)));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -260,5 +260,16 @@ impl Stat {
     }
 }
 
+/// The parsers of this room, for tests with bytes that nobody would write.
+#[cfg(any(test, fuzzing))]
+pub(super) fn probe(bytes: &[u8]) {
+    std::hint::black_box((is_low(bytes), Stat::parse(bytes), since::exec_start(bytes), owner::probe(bytes)));
+}
+
+#[cfg(any(test, fuzzing))]
+pub(super) fn probe_fdinfo(bytes: &[u8]) {
+    files::probe(bytes);
+}
+
 #[cfg(test)]
 mod tests;

@@ -208,3 +208,8 @@ mod tests {
         assert_eq!(mapped.has(i32::MAX, memory, &identities), Some(false));
     }
 }
+
+#[cfg(any(test, fuzzing))]
+pub(super) fn probe(status: &[u8]) -> bool {
+    Numbers::parse(status).is_some()
+}

@@ -72,8 +72,14 @@ fn run(iterator: &OwnedFd) -> nix::Result<()> {
     }
 }
 
+/// Whether such types of a kernel are what the program needs, for tests with bytes that nobody would write.
+#[cfg(any(test, fuzzing))]
+pub(super) fn knows(btf: &[u8]) -> bool {
+    Layout::find(btf).is_some()
+}
+
 /// The records in the memory; `None` if it was too small.
-fn parse(memory: &[u8]) -> Option<Vec<Undo>> {
+pub(super) fn parse(memory: &[u8]) -> Option<Vec<Undo>> {
     let at = |offset: i16| usize::from(offset.unsigned_abs());
     let long = |at: usize| Some(u64::from_ne_bytes(*memory.get(at..)?.first_chunk()?));
     let full = long(at(program::FULL))? != 0;
