@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used)]
 
 // Of what the tests share some is of use here.
+mod inject;
 #[allow(dead_code, unused_imports, unused_macros)]
 #[path = "../it/kit/mod.rs"]
 mod kit;
@@ -26,7 +27,7 @@ pub struct Options {
 /// A part of the harness: its name, and what runs it.
 type Part = (&'static str, fn(Options, &mut Report));
 
-const PARTS: &[Part] = &[];
+const PARTS: &[Part] = &[("inject", inject::run)];
 
 fn main() -> ExitCode {
     let mut options = Options { full: false, seed: 1 };
