@@ -3,7 +3,8 @@
 //! `cargo test` runs a sample of each part in some seconds; `cargo test --release --test faults -- --full` runs all
 //! of it and prints the figures of docs/reliability.md. Words choose parts by name. What fails is printed with how to
 //! repeat it, and the status is then 1.
-#![allow(clippy::unwrap_used)]
+// A program of its own, which has a terminal to talk to.
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
 // Of what the tests share some is of use here.
 mod inject;
@@ -47,13 +48,13 @@ fn main() -> ExitCode {
         if words.is_empty() || words.iter().any(|word| name.contains(word.as_str())) {
             report.begin(name);
             // Namespaces belong to threads: each part gets one of its own.
-            std::thread::scope(|scope| {
+            let ended = std::thread::scope(|scope| {
                 let part = std::thread::Builder::new().name((*name).to_owned());
-                let ended = part.spawn_scoped(scope, || run(options, &mut report)).unwrap().join();
-                ended.is_ok()
-            })
-            .then_some(())
-            .unwrap_or_else(|| report.failed("the part itself", "it panicked, see above"));
+                part.spawn_scoped(scope, || run(options, &mut report)).unwrap().join()
+            });
+            if ended.is_err() {
+                report.failed("the part itself", "it panicked, see above");
+            }
         }
     }
     report.end()

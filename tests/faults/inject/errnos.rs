@@ -68,10 +68,8 @@ pub fn of(call: &Call) -> Option<(&'static str, Vec<How>)> {
             hows = fails(&[EINTR]);
         }
         SYS_prctl if argument(0) == 0x53_56_4d_41 => hows = Vec::new(),
-        SYS_shutdown | SYS_accept4 | SYS_recvfrom | SYS_recvmsg | SYS_sendto | SYS_sendmsg if call.nonblocking() => {
-            if call.call != SYS_shutdown {
-                hows.extend(fails(&[EAGAIN]));
-            }
+        SYS_accept4 | SYS_recvfrom | SYS_recvmsg | SYS_sendto | SYS_sendmsg if call.nonblocking() => {
+            hows.extend(fails(&[EAGAIN]));
         }
         _ => {}
     }

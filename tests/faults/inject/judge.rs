@@ -101,8 +101,7 @@ pub fn judge(one: &Learnt, trial: &Trial, outcome: &Outcome) -> Result<Verdict, 
 }
 
 /// What an output says where something could not be seen.
-const MARKS: [&str; 8] =
-    ["?", "cannot", "could not", "not known", "unknown", "not permitted", "may not", "\"reason\""];
+const MARKS: [&str; 8] = ["?", "cannot", "could not", "not known", "unknown", "not permitted", "may not", "\"reason\""];
 
 /// How often an output says that something could not be seen.
 fn gaps(outcome: &Outcome) -> usize {
@@ -113,8 +112,7 @@ fn gaps(outcome: &Outcome) -> usize {
 /// With numbers, times, reasons and what stands for a user alike: who is behind a uid the C library may not be able to tell.
 fn plain(bytes: &[u8]) -> Vec<String> {
     let number =
-        regex_lite::Regex::new(r"\([^)]*\)|ipcx-it-\w+|[0-9]+(\.[0-9]+)?( ?(ns|µs|ms|s|min|h|d)\b)?|\broot\b")
-            .unwrap();
+        regex_lite::Regex::new(r"\([^)]*\)|ipcx-it-\w+|[0-9]+(\.[0-9]+)?( ?(ns|µs|ms|s|min|h|d)\b)?|\broot\b").unwrap();
     let text = String::from_utf8_lossy(bytes);
     let word = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
     number.replace_all(&text, "#").lines().map(word).collect()

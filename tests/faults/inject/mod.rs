@@ -107,8 +107,10 @@ fn all(options: Options, only: Option<&str>, report: &mut Report) {
                 continue;
             };
             // Nobody else removes what `with` makes.
-            let made_here = one.scenario.line.starts_with("with ") && matches!(name, "msgget" | "shmget" | "semget");
-            let hows = hows.into_iter().filter(|how| !made_here || *how != How::Fails(libc::ENOENT));
+            let made_here = one.scenario.line.starts_with("with ")
+                && ["msg", "shm", "sem"].iter().any(|kind| name.starts_with(kind));
+            let gone = [libc::ENOENT, libc::EIDRM, libc::EINVAL].map(How::Fails);
+            let hows = hows.into_iter().filter(|how| !made_here || !gone.contains(how));
             trials.extend(hows.map(|how| Trial { learnt: index, call: call.clone(), name, how }));
         }
     }

@@ -198,9 +198,11 @@ impl World {
 
     fn state(&mut self) -> State {
         let mut state = state::read(&self.env.path("."));
+        // What the harness itself has got, message by message.
         let mut insert = |name: &str, bytes: &[u8]| {
-            let unit = String::from_utf8_lossy(bytes).into_owned();
-            state.insert(name.to_owned(), state::Object { like: "came".to_owned(), units: vec![unit] });
+            let text = String::from_utf8_lossy(bytes);
+            let units = text.split_terminator('|').map(str::to_owned).collect();
+            state.insert(name.to_owned(), state::Object { like: "came".to_owned(), units });
         };
         for held in &mut self.held {
             let mut bytes = Vec::new();
