@@ -110,6 +110,10 @@ impl File {
             File::Socket => vec![How::Fails(EINTR), How::Fails(ECONNRESET)],
             File::Other => vec![How::Fails(EINTR)],
         };
+        // A queue of POSIX gives its few words whole.
+        if call.file.contains("mqueue") || call.call == SYS_pread64 && !call.file.contains("/dev/shm/") {
+            hows.retain(|how| !matches!(how, How::Short(_)));
+        }
         if call.nonblocking() && *self != File::Regular && *self != File::Proc {
             hows.push(How::Fails(EAGAIN));
         }

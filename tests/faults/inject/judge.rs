@@ -79,7 +79,8 @@ pub fn judge(one: &Learnt, trial: &Trial, outcome: &Outcome) -> Result<Verdict, 
         // A listing says what it could not see.
         let told = outcome.stderr != one.after.stderr || gaps(outcome) > gaps(&one.after);
         // What has gone while a list was made is not in it.
-        let vanished = one.scenario.line.contains("ls") && trial.how == How::Fails(libc::ENOENT);
+        let vanished = ["ls", "watch"].iter().any(|verb| one.scenario.line.contains(verb))
+            && trial.how == How::Fails(libc::ENOENT);
         if let Some((is, should)) = other_line(one, outcome)
             && !quiet_end
             && !told

@@ -1,5 +1,6 @@
 //! System calls that fail where they hardly ever do: what is left behind then, and what is said.
 
+use crate::kit::look::mount_mqueue;
 use crate::kit::{Env, Refusal, refusal};
 use std::fs;
 
@@ -55,5 +56,16 @@ fn a_file_whose_size_cannot_be_told_is_no_mistake_of_the_user() {
     fs::write(env.path("from"), "content").unwrap();
     let tell = Refusal::only(libc::SYS_lseek, 2, libc::SEEK_CUR.cast_unsigned(), libc::EIO);
     let said = refusal(&mut env.ipcx_refused(&[tell], ["shm", "create", "/s", "--from", "from"]), 1);
-    assert!(said.contains("from: input/output error (EIO)"), "{said}");
+    assert!(said.contains("from: I/O error (EIO)"), "{said}");
+}
+
+#[test]
+fn a_directory_that_cannot_be_read_is_not_empty() {
+    let env = Env::new();
+    mount_mqueue(&env);
+    env.out(["msgq", "create", "/q"]);
+    let refusals = [Refusal::of(libc::SYS_getdents64, libc::EIO)];
+    let output = env.ipcx_refused(&refusals, ["msgq", "ls"]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("POSIX message queues") && said.contains("(readdir: EIO)"), "{said}");
 }
