@@ -55,7 +55,11 @@ impl Journal {
             }
         })?;
         let mut journal = Journal { file, path, taken: 0 };
-        journal.add(&Line::Journal { version: VERSION })?;
+        if let Err(error) = journal.add(&Line::Journal { version: VERSION }) {
+            // Nothing is in it, and it would be in the way of the next one.
+            drop(journal.remove());
+            return Err(error);
+        }
         Ok(journal)
     }
 

@@ -94,8 +94,15 @@ pub(super) fn each(path: &Path, gaps: &mut Vec<Gap>, mut see: impl FnMut(&Dir, &
             Ok(entry) => entry.file_name().to_owned(),
             Err(errno) => return gap("readdir", errno),
         };
-        // One that vanished in between is not an error.
-        let Ok(stat) = fstatat(&directory, name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW) else { continue };
+        let stat = match fstatat(&directory, name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Ok(stat) => stat,
+            // One that vanished in between is not an error.
+            Err(Errno::ENOENT) => continue,
+            Err(errno) => {
+                gap("stat", errno);
+                continue;
+            }
+        };
         if is_regular(&stat) {
             see(&directory, name.to_bytes(), &stat);
         }
@@ -319,7 +326,15 @@ pub(super) fn limits(directory: nix::Result<Directory>) -> Vec<Limit> {
 /// The bytes at the start of a file, for a look inside.
 pub(super) fn head(fd: &OwnedFd, length: usize) -> nix::Result<Vec<u8>> {
     let mut bytes = vec![0; length];
-    let got = nix::sys::uio::pread(fd, &mut bytes, 0)?;
+    let mut got = 0;
+    while got < length {
+        match nix::sys::uio::pread(fd, &mut bytes[got..], i64::try_from(got).map_err(|_| Errno::EOVERFLOW)?) {
+            Ok(0) => break,
+            Ok(more) => got += more,
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
     bytes.truncate(got);
     Ok(bytes)
 }

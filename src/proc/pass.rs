@@ -30,16 +30,21 @@ pub(super) struct Wanted {
 
 /// Looks at what every process has open.
 pub(super) fn run(wanted: Wanted) -> Descriptors {
+    let unknown = |call, errno, why: &str| {
+        let reason = Reason { call, errno: errno as i32 };
+        let note = Some(format!("{why}; what processes have open is not known"));
+        let gap = Gap { subject: "open descriptors".to_owned(), field: None, reason, note };
+        Descriptors { gaps: vec![gap], ..Descriptors::default() }
+    };
     let mut pids = match pids() {
         Ok(pids) => pids,
-        Err(errno) => {
-            let reason = Reason { call: "open", errno: errno as i32 };
-            let note = Some("could not look at /proc; what processes have open is not known".to_owned());
-            let gap = Gap { subject: "open descriptors".to_owned(), field: None, reason, note };
-            return Descriptors { gaps: vec![gap], ..Descriptors::default() };
-        }
+        Err(errno) => return unknown("open", errno, "could not look at /proc"),
     };
     let (devices, clock) = (Devices::learn(), Clock::now());
+    // A pipe would pass for a FIFO, and a socket for nothing.
+    if let Some((call, errno)) = devices.failed {
+        return unknown(call, errno, "could not learn what descriptors there are");
+    }
     let start = || Part { devices, clock, wanted, systems: HashMap::default(), files: Files::default(), hidden: 0 };
     let listed = !leaves_out(&pids);
     let mut whole = start();

@@ -16,19 +16,33 @@ pub struct Devices {
     pub memory: Option<u64>,
     /// eventfd, epoll, timers and others share it, and most of them one inode.
     pub anonymous: Option<u64>,
+    /// The call that did not tell although the kernel has it, as where there are too many open files.
+    pub failed: Option<(&'static str, Errno)>,
 }
 
 impl Devices {
     /// Asks the kernel by making one of each.
     pub fn learn() -> Devices {
+        let mut failed = None;
+        let mut told = |call, made: nix::Result<OwnedFd>| match made.and_then(|fd| device(&fd)) {
+            Ok(device) => Some(device),
+            Err(Errno::ENOSYS | Errno::EAFNOSUPPORT) => None,
+            Err(errno) => {
+                failed = Some((call, errno));
+                None
+            }
+        };
         Devices {
-            pipe: nix::unistd::pipe().ok().and_then(|(read, _)| device(&read)),
+            pipe: told("pipe", super::pipe::pair().map(|(read, _)| read)),
             // SAFETY: each call takes numbers or a string that ends with NUL and gives a new descriptor.
-            socket: unsafe { made(libc::socket(libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0)) },
+            socket: told("socket", unsafe {
+                made(libc::socket(libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0))
+            }),
             // SAFETY: as above.
-            memory: unsafe { made(libc::memfd_create(c"ipcx".as_ptr(), libc::MFD_CLOEXEC)) },
+            memory: told("memfd_create", unsafe { made(libc::memfd_create(c"ipcx".as_ptr(), libc::MFD_CLOEXEC)) }),
             // SAFETY: as above.
-            anonymous: unsafe { made(libc::eventfd(0, libc::EFD_CLOEXEC)) },
+            anonymous: told("eventfd", unsafe { made(libc::eventfd(0, libc::EFD_CLOEXEC)) }),
+            failed,
         }
     }
 }
@@ -43,28 +57,28 @@ pub fn huge_memory() -> &'static [(u64, u64)] {
             let kilobytes = entry.file_name().to_str()?.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse().ok()?;
             u64::checked_mul(kilobytes, 1024)
         });
-        let device = |size: u64| {
+        let of_size = |size: u64| {
             let flags = libc::MFD_CLOEXEC | libc::MFD_HUGETLB | (size.checked_ilog2()? << libc::MFD_HUGE_SHIFT);
             // SAFETY: it takes a string that ends with NUL and a number, and gives a new descriptor.
-            unsafe { made(libc::memfd_create(c"ipcx".as_ptr(), flags)) }
+            unsafe { made(libc::memfd_create(c"ipcx".as_ptr(), flags)) }.and_then(|fd| device(&fd)).ok()
         };
-        sizes.filter_map(|size| Some((device(size)?, size))).collect()
+        sizes.filter_map(|size| Some((of_size(size)?, size))).collect()
     });
     &KNOWN
 }
 
-/// The device of a descriptor that a call has just given.
+/// The descriptor that a call has just given.
 ///
 /// # Safety
-/// `fd` is negative or a descriptor that belongs to nobody else.
-unsafe fn made(fd: libc::c_int) -> Option<u64> {
-    let fd = Errno::result(fd).ok()?;
+///
+/// It belongs to nobody else.
+unsafe fn made(fd: libc::c_int) -> nix::Result<OwnedFd> {
     // SAFETY: the caller says that the descriptor is ours alone.
-    device(&unsafe { OwnedFd::from_raw_fd(fd) })
+    Errno::result(fd).map(|fd| unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-fn device(fd: &OwnedFd) -> Option<u64> {
-    fstat(fd).ok().map(|stat| stat.st_dev)
+fn device(fd: &OwnedFd) -> nix::Result<u64> {
+    fstat(fd).map(|stat| stat.st_dev)
 }
 
 #[cfg(test)]
@@ -73,7 +87,8 @@ mod tests {
 
     #[test]
     fn each_kind_of_descriptor_has_a_device_of_its_own() {
-        let Devices { pipe, socket, memory, anonymous } = Devices::learn();
+        let Devices { pipe, socket, memory, anonymous, failed } = Devices::learn();
+        assert_eq!(failed, None);
         let mut all: Vec<u64> = [pipe, socket, memory, anonymous].into_iter().flatten().collect();
         all.sort_unstable();
         all.dedup();

@@ -158,14 +158,14 @@ fn send_input(socket: &OwnedFd, turn: &Turn) -> Result<(), Broken> {
     stdio::widen(input);
     loop {
         // Between two turns, so that a wait without end keeps nobody from closing.
-        match stdio::wait_readable(input) {
-            Err(Errno::EINTR) => continue,
-            Err(errno) => return Err(Broken::Input(errno)),
-            Ok(()) => {}
+        let waited = stdio::wait_readable(input);
+        if waited == Err(Errno::EINTR) {
+            continue;
         }
         if !turn.begin() {
             return Ok(());
         }
+        waited.map_err(Broken::Input)?;
         match nix::unistd::read(input, &mut buffer) {
             Ok(0) => return Ok(()),
             Ok(got) => stdio::write_all(socket, &buffer[..got]).map_err(|(_, errno)| Broken::Sending(errno))?,

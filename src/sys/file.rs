@@ -96,11 +96,6 @@ pub fn send(to: impl AsFd, from: impl AsFd, offset: Option<u64>, length: usize) 
     Errno::result(sent).map(isize::unsigned_abs)
 }
 
-/// Whether a descriptor is that of a regular file.
-fn is_regular(fd: impl AsFd) -> bool {
-    fstat(&fd).is_ok_and(|stat| SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG)
-}
-
 /// Whether a descriptor is that of a file or a disk: reading and writing it waits for nobody else.
 pub fn is_plain(fd: impl AsFd) -> bool {
     let kind = fstat(&fd).map(|stat| SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT);
@@ -120,15 +115,20 @@ pub fn is_socket(fd: impl AsFd) -> bool {
     matches!(kind, Ok(SFlag::S_IFSOCK))
 }
 
-/// How many bytes are left to read of a regular file; `None` for anything else.
+/// How many bytes are left to read of a regular file; `None` for anything else, also where it cannot be told.
 pub fn left(fd: impl AsFd) -> Option<u64> {
-    let fd = fd.as_fd();
-    if !is_regular(fd) {
-        return None;
+    rest(fd).ok().flatten()
+}
+
+/// The same for whom it matters why it cannot be told.
+pub fn rest(fd: impl AsFd) -> nix::Result<Option<u64>> {
+    let stat = fstat(&fd)?;
+    if SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG {
+        return Ok(None);
     }
-    let (stat, at) = (fstat(fd).ok()?, lseek(fd, 0, Whence::SeekCur).ok()?);
+    let at = lseek(&fd, 0, Whence::SeekCur)?;
     // /proc and /sys call their files regular and empty.
-    u64::try_from(stat.st_size - at).ok().filter(|_| stat.st_size > 0)
+    Ok(u64::try_from(stat.st_size - at).ok().filter(|_| stat.st_size > 0))
 }
 
 /// Moves the position of a regular file over a hole, by at most so many bytes; by how many. What lies in it reads as

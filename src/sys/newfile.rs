@@ -92,7 +92,10 @@ const NEW: OFlag = OFlag::O_CREAT.union(OFlag::O_EXCL).union(OFlag::O_NOFOLLOW).
 pub fn log(path: &Path) -> nix::Result<File> {
     let (directory, name) = place(path)?;
     let file = openat(&directory, name.as_c_str(), OFlag::O_WRONLY | OFlag::O_APPEND | NEW, PRIVATE)?;
-    sync(&directory)?;
+    if let Err(errno) = sync(&directory) {
+        let _ = unlinkat(&directory, name.as_c_str(), UnlinkatFlags::NoRemoveDir);
+        return Err(errno);
+    }
     Ok(file.into())
 }
 

@@ -1,21 +1,19 @@
 //! ipcx under faults, against the real kernel: what fails, is interrupted, is killed, is removed under its hands.
 //!
 //! `cargo test` runs a sample of each part in some seconds; `cargo test --release --test faults -- --full` runs all
-//! of it and prints the figures of docs/reliability.md. Words choose parts by name, `--verb WORD` what is tried of them. What fails is printed with how to
+//! of it and prints the figures of docs/reliability.md. Words choose parts by name. What fails is printed with how to
 //! repeat it, and the status is then 1.
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)] // It is a program that reports.
+// A program of its own, which has a terminal to talk to.
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
+mod chance;
+mod inject;
 // Of what the tests share some is of use here.
 #[allow(dead_code, unused_imports, unused_macros)]
 #[path = "../it/kit/mod.rs"]
 mod kit;
-
-mod chance;
-mod inject;
 mod report;
 mod soak;
-mod sys;
-mod verbs;
 
 use report::Report;
 use std::process::ExitCode;
@@ -27,8 +25,6 @@ pub struct Options {
     pub full: bool,
     /// Where chance begins: the same seed makes the same choices.
     pub seed: u64,
-    /// Only the verbs whose name has this in it.
-    pub word: Option<&'static str>,
 }
 
 /// A part of the harness: its name, and what runs it.
@@ -37,13 +33,12 @@ type Part = (&'static str, fn(Options, &mut Report));
 const PARTS: &[Part] = &[("inject", inject::run), ("soak", soak::run)];
 
 fn main() -> ExitCode {
-    let mut options = Options { full: false, seed: 1, word: None };
+    let mut options = Options { full: false, seed: 1 };
     let mut words = Vec::new();
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--full" => options.full = true,
-            "--verb" => options.word = args.next().map(|word| &*word.leak()),
             "--seed" => options.seed = args.next().and_then(|seed| seed.parse().ok()).expect("--seed takes a number"),
             // What `cargo test -- FLAG` means for tests of the usual kind.
             flag if flag.starts_with('-') => {}

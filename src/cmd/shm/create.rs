@@ -56,12 +56,12 @@ pub fn run(args: &CreateArgs, ctx: &mut Context) -> Outcome {
     let (content, length) = match &args.from {
         None => (None, None),
         Some(path) => {
-            let failed = |error: std::io::Error| {
+            let failed = |call, errno| {
                 let path = Text::from(path.as_os_str().as_bytes());
-                Error::new("open", file::errno(&error), path.escaped()).doing("cannot read")
+                Error::new(call, errno, path.escaped()).doing("cannot read")
             };
-            let content = File::open(path).map_err(failed)?;
-            let length = file::left(&content);
+            let content = File::open(path).map_err(|error| failed("open", file::errno(&error)))?;
+            let length = file::rest(&content).map_err(|errno| failed("fstat", errno))?;
             (Some(content), length)
         }
     };

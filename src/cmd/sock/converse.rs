@@ -134,13 +134,15 @@ fn send_input(socket: &OwnedFd, address: &Address, end: u8, turn: &Turn, waiter:
     stdio::widen(input);
     loop {
         // Between two turns, so that a wait without end keeps nobody from closing.
-        match stdio::wait_readable(input) {
-            Err(Errno::EINTR) => continue,
-            waited => waited.map_err(failed)?,
+        let waited = stdio::wait_readable(input);
+        if waited == Err(Errno::EINTR) {
+            continue;
         }
         if !turn.begin() {
             return Ok(());
         }
+        // From here on a failure is told.
+        waited.map_err(failed)?;
         if filled == buffer.len() {
             if filled > LONGEST {
                 let cause = format!("a datagram of more than {LONGEST} bytes fits nowhere");

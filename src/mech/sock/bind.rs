@@ -204,7 +204,12 @@ struct SocketFile {
 
 impl SocketFile {
     fn made(path: &Text, address: &Address) -> Result<SocketFile> {
-        let stat = lstat(file::path(path.raw())).map_err(|errno| Error::new("lstat", errno, address))?;
+        let place = file::path(path.raw());
+        let stat = lstat(place).map_err(|errno| {
+            // Nobody would remove it later.
+            let _ = unlink(place);
+            Error::new("lstat", errno, address)
+        })?;
         Ok(SocketFile { path: path.clone(), device: stat.st_dev, inode: stat.st_ino })
     }
 }

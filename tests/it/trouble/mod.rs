@@ -1,6 +1,7 @@
 //! What goes wrong while others are looked at: each thing degrades by itself, with a gap, and nothing in use is
 //! ever taken for an orphan.
 
+mod calls;
 mod kernels;
 mod objects;
 mod processes;

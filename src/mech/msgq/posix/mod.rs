@@ -150,6 +150,12 @@ fn status(object: &mut Object, queue: &OwnedFd) {
     }
 }
 
+/// The directory of all queues could not be read to its end, or one of them not be looked at.
+fn unseen(call: &'static str, errno: Errno) -> Gap {
+    let reason = Reason { call, errno: errno as i32 };
+    Gap { subject: "POSIX message queues".to_owned(), field: None, reason, note: None }
+}
+
 /// We may not look inside: what is known stays, the rest is named with its reason.
 fn hide(object: &mut Object, call: &'static str, errno: Errno) {
     for key in ["messages", "bytes", "max_messages", "message_size"] {
@@ -203,26 +209,32 @@ impl Mechanism for PosixMsgq {
         let entries = match Dir::openat(&directory, ".", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()) {
             Ok(entries) => entries,
             Err(errno) => {
-                found.gaps.push(Gap {
-                    subject: "POSIX message queues".to_owned(),
-                    field: None,
-                    reason: Reason { call: "readdir", errno: errno as i32 },
-                    note: None,
-                });
+                found.gaps.push(unseen("readdir", errno));
                 return found;
             }
         };
-        for entry in entries.into_iter().map_while(std::result::Result::ok) {
+        for entry in entries {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(errno) => {
+                    found.gaps.push(unseen("readdir", errno));
+                    return found;
+                }
+            };
             let file = entry.file_name();
             if matches!(file.to_bytes(), b"." | b"..") {
                 continue;
             }
-            // A queue that vanished in between is not an error.
-            if let Ok(mut object) = look(&directory, file) {
-                if needs.has(Needs::PROCESSES) {
-                    object.facts.set("processes", processes(self.recorded(&object)));
+            match look(&directory, file) {
+                Ok(mut object) => {
+                    if needs.has(Needs::PROCESSES) {
+                        object.facts.set("processes", processes(self.recorded(&object)));
+                    }
+                    found.objects.push(object);
                 }
-                found.objects.push(object);
+                // A queue that vanished in between is not an error.
+                Err(Errno::ENOENT) => {}
+                Err(errno) => found.gaps.push(unseen("stat", errno)),
             }
         }
         found
