@@ -9,6 +9,7 @@ mod commands;
 mod deadlocks;
 mod examples;
 mod hostile;
+mod hostile_proc;
 mod identity;
 mod kernel;
 mod locks;
