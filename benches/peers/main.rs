@@ -3,9 +3,11 @@
 //! `cargo bench`, `cargo bench -- FILTER`; see benches/README.md.
 
 mod listing;
+mod machine;
 mod measure;
 mod memory;
 mod messages;
+mod objects;
 mod processes;
 mod report;
 mod signals;
@@ -27,10 +29,12 @@ struct Options {
     strict: bool,
     pairs: usize,
     filters: Vec<String>,
+    /// Where the table is written, as a page.
+    write: Option<std::path::PathBuf>,
 }
 
 fn options() -> anyhow::Result<Options> {
-    let mut options = Options { strict: false, pairs: PAIRS, filters: Vec::new() };
+    let mut options = Options { strict: false, pairs: PAIRS, filters: Vec::new(), write: None };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         match arg.as_str() {
@@ -41,7 +45,13 @@ fn options() -> anyhow::Result<Options> {
                 let number = args.next().and_then(|number| number.parse().ok());
                 options.pairs = number.filter(|n| *n > 0).ok_or_else(|| anyhow::anyhow!("--pairs wants a number"))?;
             }
-            option if option.starts_with('-') => anyhow::bail!("no option {option}; there are --strict and --pairs N"),
+            "--write" => {
+                let path = args.next().ok_or_else(|| anyhow::anyhow!("--write wants a file"))?;
+                options.write = Some(std::path::absolute(path)?);
+            }
+            option if option.starts_with('-') => {
+                anyhow::bail!("no option {option}; there are --strict, --pairs N and --write FILE")
+            }
             filter => options.filters.push(filter.to_owned()),
         }
     }
@@ -57,6 +67,7 @@ fn main() -> anyhow::Result<ExitCode> {
     report.head()?;
     for group in [
         startup::run,
+        objects::run,
         messages::run,
         memory::run,
         listing::run,
@@ -70,5 +81,8 @@ fn main() -> anyhow::Result<ExitCode> {
         group(&tools, &mut report)?;
     }
     let misses = report.end()?;
+    if let Some(path) = options.write {
+        std::fs::write(&path, report.page()?)?;
+    }
     Ok(if options.strict && misses > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

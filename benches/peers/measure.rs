@@ -156,6 +156,14 @@ impl Pairs {
         median(self.0.iter().map(|(ours, other)| ours.wall.as_secs_f64() / other.wall.as_secs_f64()))
     }
 
+    /// The quartiles of that.
+    pub fn spread(&self) -> (f64, f64) {
+        let mut ratios: Vec<f64> =
+            self.0.iter().map(|(ours, other)| ours.wall.as_secs_f64() / other.wall.as_secs_f64()).collect();
+        ratios.sort_by(f64::total_cmp);
+        (ratios[ratios.len() / 4], ratios[ratios.len() * 3 / 4])
+    }
+
     /// The most memory that we ever held.
     pub fn peak(&self) -> u64 {
         self.0.iter().map(|(ours, _)| ours.peak).max().unwrap_or(0)

@@ -17,6 +17,7 @@ pub fn run(tools: &Tools, report: &mut Report) -> Result<()> {
         ("messages/lines-pipe", "lines", "--lines", "", true, None),
         ("messages/null", "records", "--null", "--null", false, None),
         ("messages/json", "lines", "--lines", "--json", false, None),
+        ("messages/durable", "lines", "--lines", "--durable /dev/shm/ipcx-bench.slot", false, None),
     ];
     for (name, file, send, recv, pipe, wanted) in rows {
         if let Some(reason) = tools.missing("msgloop") {
@@ -36,6 +37,7 @@ pub fn run(tools: &Tools, report: &mut Report) -> Result<()> {
         let row = Row { name, against: "msgloop", unit: Unit::Messages(COUNT), wanted };
         report.compare(row, report.pairs, ours, || Job::new(format!("msgloop {COUNT} {SIZE}")).run())?;
         std::fs::remove_file(file)?;
+        drop(std::fs::remove_file("/dev/shm/ipcx-bench.slot"));
     }
     Ok(())
 }

@@ -44,6 +44,7 @@ fn crowd(tools: &Tools, report: &mut Report) -> Result<()> {
         ("holders/segment", one, "grep", 1.0),
         ("holders/all", every, "lsof", 0.2),
         ("holders/all", every, "lsfd", 0.2),
+        ("sock/ls", "ipcx sock ls", "ss", 1.0),
     ];
     if !rows.iter().any(|(name, ..)| report.wants(name)) {
         return Ok(());
@@ -64,6 +65,8 @@ fn crowd(tools: &Tools, report: &mut Report) -> Result<()> {
         let theirs = match peer {
             // It is not to look up the names of hosts and ports, of which there are none here.
             "lsof" => "lsof -n -P".to_owned(),
+            // With the processes, as ours.
+            "ss" => "ss -x -a -p".to_owned(),
             "grep" => tools::script("grep.sh", GREP)?,
             other => other.to_owned(),
         };

@@ -64,6 +64,14 @@ pub fn command(line: &str) -> Command {
     command
 }
 
+/// The first line with a number in it that a command prints about itself.
+pub fn said(line: &str) -> Option<String> {
+    let output = command(line).output().ok()?;
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    text.lines().find(|line| line.contains(|c: char| c.is_ascii_digit())).map(|line| line.trim().to_owned())
+}
+
 /// A shell script in the working directory, in which `ipcx` is ours; the line that runs it.
 pub fn script(name: &str, text: &str) -> Result<String> {
     let ours = installed("ipcx");
