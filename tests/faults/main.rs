@@ -3,13 +3,20 @@
 //! `cargo test` runs a sample of each part in some seconds; `cargo test --release --test faults -- --full` runs all
 //! of it and prints the figures of docs/reliability.md. Words choose parts by name. What fails is printed with how to
 //! repeat it, and the status is then 1.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)] // It is a program that reports.
 
 // Of what the tests share some is of use here.
+mod chance;
+mod kernel;
+mod kills;
 #[allow(dead_code, unused_imports, unused_macros)]
 #[path = "../it/kit/mod.rs"]
 mod kit;
+mod output;
+mod removal;
 mod report;
+mod storms;
+mod world;
 
 use report::Report;
 use std::process::ExitCode;
@@ -26,7 +33,8 @@ pub struct Options {
 /// A part of the harness: its name, and what runs it.
 type Part = (&'static str, fn(Options, &mut Report));
 
-const PARTS: &[Part] = &[];
+const PARTS: &[Part] =
+    &[("kills", kills::run), ("storms", storms::run), ("removal", removal::run), ("output", output::run)];
 
 fn main() -> ExitCode {
     let mut options = Options { full: false, seed: 1 };
@@ -46,13 +54,13 @@ fn main() -> ExitCode {
         if words.is_empty() || words.iter().any(|word| name.contains(word.as_str())) {
             report.begin(name);
             // Namespaces belong to threads: each part gets one of its own.
-            std::thread::scope(|scope| {
+            let ended = std::thread::scope(|scope| {
                 let part = std::thread::Builder::new().name((*name).to_owned());
-                let ended = part.spawn_scoped(scope, || run(options, &mut report)).unwrap().join();
-                ended.is_ok()
-            })
-            .then_some(())
-            .unwrap_or_else(|| report.failed("the part itself", "it panicked, see above"));
+                part.spawn_scoped(scope, || run(options, &mut report)).unwrap().join()
+            });
+            if ended.is_err() {
+                report.failed("the part itself", "it panicked, see above");
+            }
         }
     }
     report.end()
