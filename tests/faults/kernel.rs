@@ -158,10 +158,19 @@ pub fn send_signal(pid: u32, signal: i32) {
     unsafe { libc::kill(number(pid), signal) };
 }
 
-/// Whether a process group has a member.
+/// Whether a process group has a member that has not ended. Who reaps those that have is none of ours.
 pub fn group_lives(pid: u32) -> bool {
     // SAFETY: kill takes two numbers; signal 0 only asks.
-    unsafe { libc::kill(-number(pid), 0) == 0 }
+    if unsafe { libc::kill(-number(pid), 0) } != 0 {
+        return false;
+    }
+    let all = fs::read_dir("/proc").unwrap().flatten();
+    let stats = all.filter_map(|entry| fs::read_to_string(entry.path().join("stat")).ok());
+    // After the name, which may hold anything: state, parent, group.
+    stats.filter_map(|stat| stat.rsplit_once(") ").map(|(_, rest)| rest.to_owned())).any(|rest| {
+        let words: Vec<&str> = rest.split(' ').take(3).collect();
+        words[0] != "Z" && words[2] == pid.to_string()
+    })
 }
 
 /// Waits for the end of a child of ours, but not for ever: its status as wait(2) gives it.

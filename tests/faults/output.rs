@@ -38,7 +38,7 @@ const LISTINGS: &[&str] = &[
     "sem get key/7",
     "fifo show ./f",
     "signal list",
-    "why 1",
+    "signal show 1",
     "explain EAGAIN",
     "ftok .",
     "restore saved.tar --list",

@@ -89,8 +89,11 @@ fn unlinked(world: &World, options: Options, report: &mut Report) {
                 world.prepare("msgq send /jobs x");
             }
             let pid = world.command(words, None).spawn().unwrap().id();
-            let opened = format!("/proc/{pid}/fd/3");
-            let waits = soon(|| must(fs::exists(&opened).unwrap_or(false), || "it does not open it".to_owned()));
+            let waits = soon(|| {
+                let open = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+                let has = open.filter_map(|fd| fs::read_link(fd.path()).ok()).any(|to| to.ends_with("jobs"));
+                must(has, || "it does not open it".to_owned())
+            });
             kernel::unlink_posix("/jobs");
             world.prepare("msgq create /jobs --max-messages 2; msgq send /jobs new");
             let ran = world.ended(pid);

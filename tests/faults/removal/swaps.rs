@@ -87,7 +87,8 @@ const SWAPS: &[Swap] = &[
             new_queue(world);
         },
         after: |_, ran| is_left(fs::exists("/dev/mqueue/jobs").unwrap(), ran),
-        hole: 2,
+        // It is looked at through a descriptor: six calls.
+        hole: 12,
     },
     Swap {
         name: "rm fifo, another file of its name",
@@ -275,27 +276,37 @@ pub fn run(world: &World, options: Options, report: &mut Report) {
             moments.sort_unstable();
             moments
         };
-        let (mut survived, mut taken) = (0, Vec::new());
+        let (mut tried, mut survived, mut taken) = (0, 0, Vec::new());
         for stop in &moments {
-            let (_, _, status) = kernel::at_stop(begin(), *stop, |_| (swap.swap)(world));
+            let mut swapped = false;
+            let (_, _, status) = kernel::at_stop(begin(), *stop, |_| {
+                (swap.swap)(world);
+                swapped = true;
+            });
+            if !swapped {
+                // What walks over all processes is not of the same length each time.
+                continue;
+            }
+            tried += 1;
             let ran = world.ran("", status);
             match (swap.after)(world, &ran) {
                 Ok(seen) => {
                     survived += 1;
-                    taken.push(seen == Seen::Taken);
+                    taken.push((*stop, seen == Seen::Taken));
                 }
                 Err(error) => report.failed(swap.name, &format!("at stop {stop} of {stops}: {error}")),
             }
         }
         world.wipe();
         // Before the first look the new one is what was meant.
-        let first = taken.iter().position(|taken| !taken).unwrap_or(taken.len());
-        let late = taken[first..].iter().filter(|taken| **taken).count();
-        if late > swap.hole {
-            report.failed(swap.name, &format!("at {late} stops of {stops} it took what it had not looked at"));
+        let first = taken.iter().position(|(_, taken)| !taken).unwrap_or(taken.len());
+        let late: Vec<u64> = taken[first..].iter().filter(|(_, taken)| *taken).map(|(stop, _)| *stop).collect();
+        if late.len() > swap.hole {
+            report.failed(swap.name, &format!("of {stops} stops it took what it had not looked at at {late:?}"));
         }
-        let note = if swap.hole > 0 { format!("taken at {late} stops, the stated hole") } else { String::new() };
-        report.add(swap.name, moments.len() as u64, survived, note);
+        let note =
+            if swap.hole > 0 { format!("taken at {} stops, the stated hole", late.len()) } else { String::new() };
+        report.add(swap.name, tried, survived, note);
     }
 }
 
