@@ -29,8 +29,10 @@ owner cannot be given is ours. The times and the pids that it recorded are not g
 
 An object whose key or name is taken is not made (status 5) and the other one is left as
 it is. Of one that fails midway nothing is left; the others go on, and the status is that
-of the first failure. Whoever can write an archive decides what is in it and whose it
-becomes: look with --list before root restores the archive of somebody else.")]
+of the first failure. kill -9 can leave the one in hand, half filled and for its owner alone
+(600): its reference was not printed; remove it and run this again. Whoever can write an
+archive decides what is in it and whose it becomes: look with --list before root restores
+the archive of somebody else.")]
 pub struct RestoreArgs {
     /// An archive that `ipcx save` has written, or the journal of one
     #[arg(value_name = "FILE")]

@@ -9,12 +9,13 @@ pub mod saved;
 pub mod scoped;
 pub mod watcher;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::inspect::{self, Scene};
 use crate::mech::{self, Found, Mechanism, Root};
-use crate::model::{Field, Gap, Kind, Needs, Object, ObjectRef, Seen, Value};
+use crate::model::{Field, Gap, Ident, Kind, Needs, Object, ObjectRef, Seen, Value};
 pub use crate::proc::holders::Holders;
 use crate::sys::users::Names;
+use nix::errno::Errno;
 use std::cmp::Ordering;
 use std::thread::{Scope, ScopedJoinHandle};
 
@@ -198,6 +199,13 @@ pub fn look(reference: &ObjectRef, needs: Needs, scene: &Scene<'_>) -> Result<(O
 /// One of several objects, which share one look at the processes.
 pub fn find_with(reference: &ObjectRef, needs: Needs, holders: &Holders) -> Result<Object> {
     let mut object = mech::of(reference).find(&reference.id, needs, holders)?;
+    if let (Ident::Key(key), Some(found)) = (&reference.id, object.key.known())
+        && key != found
+    {
+        // Between the look at the key and the look at the object that one went, and its identifier has another owner
+        // (or it is a segment that waits for its last detach, which has no key any more).
+        return Err(Error::new("", Errno::EIDRM, reference));
+    }
     if needs.has(Needs::NAMES) {
         name(&mut object, &mut Names::default());
     }

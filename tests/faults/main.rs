@@ -8,12 +8,18 @@
 
 mod chance;
 mod inject;
+mod kernel;
+mod kills;
 // Of what the tests share some is of use here.
 #[allow(dead_code, unused_imports, unused_macros)]
 #[path = "../it/kit/mod.rs"]
 mod kit;
+mod output;
+mod removal;
 mod report;
 mod soak;
+mod storms;
+mod world;
 
 use report::Report;
 use std::process::ExitCode;
@@ -30,7 +36,14 @@ pub struct Options {
 /// A part of the harness: its name, and what runs it.
 type Part = (&'static str, fn(Options, &mut Report));
 
-const PARTS: &[Part] = &[("inject", inject::run), ("soak", soak::run)];
+const PARTS: &[Part] = &[
+    ("inject", inject::run),
+    ("kills", kills::run),
+    ("storms", storms::run),
+    ("removal", removal::run),
+    ("output", output::run),
+    ("soak", soak::run),
+];
 
 fn main() -> ExitCode {
     let mut options = Options { full: false, seed: 1 };

@@ -3,7 +3,7 @@
 use super::path;
 use crate::args::{FifoRef, WaitArgs, units};
 use crate::cmd::{Context, Outcome};
-use crate::error::{Doing as _, Error, ResultLost};
+use crate::error::{Doing as _, Error, ResultLost, StdoutFailed};
 use crate::exit::Status;
 use crate::mech::fifo::{self, Lines, Taken};
 use crate::model::Escaped;
@@ -137,13 +137,21 @@ fn bytes(args: &RecvArgs, mut fd: OwnedFd, waiter: &Waiter, ctx: &mut Context) -
             Ok(0) => return Ok(Status::Done),
             Ok(got) => {
                 any = true;
-                ctx.ui.out.payload_within(&buffer[..got], waiter).map_err(|(_, failed)| failed)?;
+                let written = ctx.ui.out.payload_within(&buffer[..got], waiter);
+                written.map_err(|(written, failed)| gone(got - written, failed, ctx))?;
             }
             // All there is now has been taken.
             Err(Stop::Errno(Errno::EAGAIN)) if any => return Ok(Status::Done),
             Err(stop) => return Err(stopped(stop, args)),
         }
     }
+}
+
+/// Bytes that were taken did not go out: nobody can get them again, so that this is never a quiet end.
+fn gone(lost: usize, failed: StdoutFailed, ctx: &Context) -> anyhow::Error {
+    let (lost, were) = (count(lost as u64, "byte", "bytes"), if lost == 1 { "was" } else { "were" });
+    ctx.ui.warn(format_args!("{lost} {were} taken and could not be written"));
+    anyhow::Error::from(failed).context(ResultLost)
 }
 
 fn stopped(stop: Stop, args: &RecvArgs) -> anyhow::Error {

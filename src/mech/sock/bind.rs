@@ -210,6 +210,10 @@ impl SocketFile {
             let _ = unlink(place);
             Error::new("lstat", errno, address)
         })?;
+        if !is_socket(&stat) {
+            let cause = format!("{} took the place of its file at once, and is left as it is", what(&stat));
+            return Err(Error::new("bind", Errno::EADDRINUSE, address).because(cause).with_status(Status::Exists));
+        }
         Ok(SocketFile { path: path.clone(), device: stat.st_dev, inode: stat.st_ino })
     }
 }
@@ -253,7 +257,9 @@ fn bind_file(
         Ok(stat) => match probe(name) {
             Ok(()) => return Err(occupied("somebody listens there")),
             Err(Errno::ECONNREFUSED) if how.replace_stale => {
-                let same = |now: FileStat| now.st_dev == stat.st_dev && now.st_ino == stat.st_ino;
+                // Some file systems give the inode of a file that is gone to the next one at once.
+                let identity = |stat: &FileStat| (stat.st_dev, stat.st_ino, stat.st_ctime, stat.st_ctime_nsec);
+                let same = |now: FileStat| identity(&now) == identity(&stat) && is_socket(&now);
                 if !lstat(path_of).is_ok_and(same) {
                     return Err(occupied("it was replaced by another file while we looked"));
                 }

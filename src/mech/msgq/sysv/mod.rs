@@ -118,8 +118,10 @@ impl Mechanism for SysvMsgq {
                 Error::refused(&name, Status::Usage, cause).hinting("use --max-bytes, or a POSIX name such as /jobs")
             );
         }
-        let mode = spec.permissions().cast_signed();
-        let (id, new) = match sys::get(key, libc::IPC_CREAT | libc::IPC_EXCL | mode) {
+        let mode = spec.permissions();
+        // Until it has its capacity it is for its owner alone, also if we are killed before.
+        let first = if max_bytes.is_some() { 0o600 } else { mode };
+        let (id, new) = match sys::get(key, libc::IPC_CREAT | libc::IPC_EXCL | first.cast_signed()) {
             Ok(id) => (id, true),
             Err(Errno::EEXIST) if spec.exist_ok => {
                 let id = resolve(&Ident::Key(key))?;
@@ -129,7 +131,7 @@ impl Mechanism for SysvMsgq {
         };
         let reference = reference(id);
         if let (true, Some(bytes)) = (new, max_bytes) {
-            let change = Change { max_bytes: Some(bytes), ..Change::default() };
+            let change = Change { mode: Some(mode), max_bytes: Some(bytes), ..Change::default() };
             if let Err(error) = apply(id, &change) {
                 // Nobody but us knows it yet; a queue of another size was not asked for.
                 let _ = sys::remove(id);

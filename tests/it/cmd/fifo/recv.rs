@@ -251,6 +251,19 @@ fn lines_that_were_taken_and_find_no_reader_are_shown_and_a_failure() {
 }
 
 #[test]
+fn bytes_that_were_taken_and_find_no_reader_are_a_failure() {
+    let env = Env::new();
+    let (path, mut file) = held(&env);
+    let mut receiver = env.start(["fifo", "recv", path]);
+    receiver.wait_blocked("pipe");
+    receiver.close_stdout();
+    file.write_all(b"lost").unwrap();
+    let (status, _, said) = ended(receiver);
+    assert_eq!(status, 1, "{said}");
+    assert!(said.contains("4 bytes were taken and could not be written") && said.contains("EPIPE"), "{said}");
+}
+
+#[test]
 fn a_reader_of_ours_that_stops_reading_does_not_hold_it_past_the_timeout() {
     let env = Env::new();
     let (path, mut file) = held(&env);
