@@ -1,7 +1,8 @@
 //! The journal of what is taken from queues before it is in an archive.
 //!
 //! One JSON document a line, each on the disk before the next message is taken: whatever ends us, everything
-//! that was taken stands in it, but for the one message in hand. A last line that was cut off is no line.
+//! that was taken stands in it, but for the one message in hand, which is in a slot that the journal names. A last
+//! line that was cut off is no line.
 
 use super::format::{Content, Entry, Manifest, Member, Message, sum};
 use super::shown;
@@ -21,11 +22,22 @@ const VERSION: u32 = 1;
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 enum Line {
     /// The first one.
-    Journal { version: u32 },
+    Journal {
+        version: u32,
+        /// Where the message in hand is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        slot: Option<PathBuf>,
+    },
     /// A queue from which is taken.
     Queue(Box<Entry>),
     /// A message of the queue before it.
-    Message { priority: u32, base64: String },
+    Message {
+        priority: u32,
+        /// That of the slot, which the next message has not.
+        #[serde(default)]
+        number: u64,
+        base64: String,
+    },
 }
 
 pub struct Journal {
@@ -44,7 +56,7 @@ pub fn beside(archive: &Path) -> PathBuf {
 
 impl Journal {
     /// Status 5 if there is one: what it holds is nowhere else.
-    pub fn create(path: PathBuf) -> Result<Journal> {
+    pub fn create(path: PathBuf, slot: &Path) -> Result<Journal> {
         let file = newfile::log(&path).map_err(|errno| {
             let error = Error::new("open", errno, shown(&path));
             match errno {
@@ -55,7 +67,7 @@ impl Journal {
             }
         })?;
         let mut journal = Journal { file, path, taken: 0 };
-        if let Err(error) = journal.add(&Line::Journal { version: VERSION }) {
+        if let Err(error) = journal.add(&Line::Journal { version: VERSION, slot: Some(slot.to_owned()) }) {
             // Nothing is in it, and it would be in the way of the next one.
             drop(journal.remove());
             return Err(error);
@@ -69,8 +81,8 @@ impl Journal {
     }
 
     /// Adds a message, and comes back when it is on the disk.
-    pub fn message(&mut self, priority: u32, text: &[u8]) -> Result<()> {
-        self.add(&Line::Message { priority, base64: data_encoding::BASE64.encode(text) })?;
+    pub fn message(&mut self, priority: u32, number: u64, text: &[u8]) -> Result<()> {
+        self.add(&Line::Message { priority, number, base64: data_encoding::BASE64.encode(text) })?;
         self.taken += 1;
         Ok(())
     }
@@ -98,11 +110,13 @@ pub struct Read {
     pub held: Vec<Vec<Vec<u8>>>,
     /// Whether its last line was cut off.
     pub torn: bool,
+    /// Where the message in hand was put, and the number of the last one that is in the journal.
+    pub slot: Option<(PathBuf, u64)>,
 }
 
 /// Reads a journal; `Err` says in words what is wrong with it.
 pub fn read(mut from: impl BufRead) -> std::result::Result<Read, String> {
-    let mut read = Read { manifest: Manifest::new(Vec::new()), held: Vec::new(), torn: false };
+    let mut read = Read { manifest: Manifest::new(Vec::new()), held: Vec::new(), torn: false, slot: None };
     let mut line = Vec::new();
     for number in 1.. {
         line.clear();
@@ -115,15 +129,15 @@ pub fn read(mut from: impl BufRead) -> std::result::Result<Read, String> {
         let is_last = from.fill_buf().is_ok_and(<[u8]>::is_empty);
         let parsed = serde_json::from_slice::<Line>(&line).ok().filter(|_| is_whole);
         match (parsed, number) {
-            (Some(Line::Journal { version: VERSION }), 1) => {}
-            (Some(Line::Journal { version }), 1) => {
+            (Some(Line::Journal { version: VERSION, slot }), 1) => read.slot = slot.map(|slot| (slot, 0)),
+            (Some(Line::Journal { version, .. }), 1) => {
                 return Err(format!("it is a journal of version {version}, which this ipcx does not know"));
             }
             (Some(Line::Queue(entry)), 2..) => {
                 read.manifest.objects.push(*entry);
                 read.held.push(Vec::new());
             }
-            (Some(Line::Message { priority, base64 }), 3..) => {
+            (Some(Line::Message { priority, number: of_slot, base64 }), 3..) => {
                 let text = data_encoding::BASE64.decode(base64.as_bytes());
                 let text = text.map_err(|_| format!("line {number} of the journal holds no base64"))?;
                 let queue = read.manifest.objects.last_mut().map(|entry| &mut entry.content);
@@ -133,6 +147,9 @@ pub fn read(mut from: impl BufRead) -> std::result::Result<Read, String> {
                 let member = Member { member: String::new(), size: text.len() as u64, sha256: sum(&text) };
                 messages.push(Message { kind: None, priority: Some(priority), text: member });
                 held.push(text);
+                if let Some((_, last)) = &mut read.slot {
+                    *last = of_slot;
+                }
             }
             (None, 2..) if is_last => read.torn = true,
             _ => return Err(format!("line {number} of the journal is none of a journal")),
@@ -151,12 +168,12 @@ mod tests {
 
     fn written() -> Vec<u8> {
         let directory = tempfile::tempdir().unwrap();
-        let mut journal = Journal::create(directory.path().join("a.drain")).unwrap();
+        let mut journal = Journal::create(directory.path().join("a.drain"), Path::new("/dev/shm/x")).unwrap();
         journal.queue(&queue("/jobs", 3)).unwrap();
-        journal.message(5, b"first").unwrap();
-        journal.message(0, b"").unwrap();
+        journal.message(5, 1, b"first").unwrap();
+        journal.message(0, 2, b"").unwrap();
         let bytes = std::fs::read(&journal.path).unwrap();
-        assert!(Journal::create(journal.path.clone()).is_err());
+        assert!(Journal::create(journal.path.clone(), Path::new("/dev/shm/x")).is_err());
         journal.remove().unwrap();
         bytes
     }
@@ -167,6 +184,7 @@ mod tests {
         let whole = read(&bytes[..]).unwrap();
         assert_eq!(whole.held, [vec![b"first".to_vec(), Vec::new()]]);
         assert!(!whole.torn);
+        assert_eq!(whole.slot, Some((PathBuf::from("/dev/shm/x"), 2)));
         assert_eq!(whole.manifest.check(), Ok(()));
         // Wherever it was cut off, what stands before is there and nothing is invented.
         let first = bytes.iter().position(|byte| *byte == b'\n').unwrap() + 1;

@@ -1,6 +1,6 @@
 //! An archive that is read: all of it is checked before any of it is used.
 
-use super::format::{MANIFEST, MANIFEST_MAX, Manifest, Member, VERSION, hex};
+use super::format::{Content, MANIFEST, MANIFEST_MAX, Manifest, Member, Message, VERSION, hex, sum};
 use super::writer::{BLOCK, PIECE};
 use super::{bad, journal, shown};
 use crate::error::{Error, Result};
@@ -28,6 +28,8 @@ pub struct Archive {
     places: Vec<Places>,
     /// Whether the last line of a journal was cut off.
     pub torn: bool,
+    /// Of a journal, where the message in hand was put, and the number of the last one that is in it.
+    pub slot: Option<(PathBuf, u64)>,
     /// The file as it was when it was checked.
     checked: Version,
 }
@@ -72,17 +74,31 @@ impl Archive {
         let mut first = [0];
         let is_journal = pread(&file, &mut first, 0).is_ok_and(|got| got == 1) && first == *b"{";
         let length = u64::try_from(now.st_size).unwrap_or(0);
-        let (manifest, places, torn) = if is_journal {
+        let (manifest, places, torn, slot) = if is_journal {
             let read = journal::read(BufReader::new(&file)).map_err(|cause| bad(path, cause))?;
-            (read.manifest, read.held.into_iter().map(Places::Held).collect(), read.torn)
+            (read.manifest, read.held.into_iter().map(Places::Held).collect(), read.torn, read.slot)
         } else {
             let (manifest, places) = read(&file, length, path)?;
-            (manifest, places, false)
+            (manifest, places, false, None)
         };
         manifest.check().map_err(|cause| forged(path, &cause))?;
-        let archive = Archive { file, path: path.to_owned(), manifest, places, torn, checked: Version::of(&now) };
+        let archive = Archive { file, path: path.to_owned(), manifest, places, torn, slot, checked: Version::of(&now) };
         archive.unchanged()?;
         Ok(archive)
+    }
+
+    /// Adds a message to the last queue of a journal.
+    pub fn add(&mut self, priority: u32, text: Vec<u8>) {
+        let Some(entry) = self.manifest.objects.last_mut() else { return };
+        if let (Content::Channel { messages, .. }, Some(Places::Held(held))) =
+            (&mut entry.content, self.places.last_mut())
+        {
+            let member = Member { member: String::new(), size: text.len() as u64, sha256: sum(&text) };
+            messages.push(Message { kind: None, priority: Some(priority), text: member });
+            held.push(text);
+        }
+        let last = self.manifest.objects.len() - 1;
+        self.manifest.objects[last].name_members(last);
     }
 
     /// Says whether the file still is as it was checked.

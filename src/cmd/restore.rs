@@ -56,10 +56,8 @@ pub struct RestoreArgs {
 
 pub fn run(args: &RestoreArgs, ctx: &mut Context) -> Outcome {
     let _waiter = Waiter::new(Wait::Forever);
-    let archive = Archive::open(&args.file).doing("cannot read")?;
-    if archive.torn {
-        ctx.ui.note("the last line of the journal was cut off: a message that was taken then is lost");
-    }
+    let mut archive = Archive::open(&args.file).doing("cannot read")?;
+    saved::complete(&mut archive).iter().for_each(|note| ctx.ui.note(note));
     let (there, here) = (&archive.manifest.host, Host::here());
     if *there != here {
         let told = |host: &Host| {

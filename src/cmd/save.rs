@@ -27,8 +27,8 @@ status is that of the first failure.
 
 Nothing is taken from a System V queue; it is read again if it changed meanwhile. A POSIX
 queue that holds messages can only be emptied: with --drain each message is on the disk,
-in FILE.drain, before the next one is taken; if ipcx is killed, only the one in hand can be
-lost, and `ipcx restore FILE.drain` gives back the others. Memory that processes write to
+in FILE.drain, before the next one is taken, and the one in hand is in a slot in /dev/shm:
+if ipcx is killed, `ipcx restore FILE.drain` gives back all of them. Memory that processes write to
 meanwhile is saved as it is read. To read a System V segment it is attached, which the
 segment records as its last use. FIFOs, sockets and files are not saved.")]
 pub struct SaveArgs {

@@ -122,7 +122,12 @@ impl Child {
 
     /// Whether it has ended; it is left to be reaped, so that the kernel still tells about it.
     pub fn has_ended(&self) -> nix::Result<bool> {
-        if self.is_reaped() { Ok(true) } else { self.look(libc::WNOHANG) }
+        loop {
+            match if self.is_reaped() { Ok(true) } else { self.look(libc::WNOHANG) } {
+                Err(Errno::EINTR) => {}
+                ended => return ended,
+            }
+        }
     }
 
     /// Waits for its end, without reaping it. EINTR after a signal.

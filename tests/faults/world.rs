@@ -148,7 +148,12 @@ impl World {
     /// Whether there is nothing but what belongs there and these, with blanks in between.
     pub fn only(&self, these: &str) -> Result<(), String> {
         let mut left = self.left();
-        left.retain(|name| !self.fixtures.contains(name) && !these.split_whitespace().any(|one| one == name));
+        let may = |name: &str| {
+            these
+                .split_whitespace()
+                .any(|one| one == name || one.strip_suffix('*').is_some_and(|start| name.starts_with(start)))
+        };
+        left.retain(|name| !self.fixtures.contains(name) && !may(name));
         if left.is_empty() { Ok(()) } else { Err(format!("left behind: {left:?}")) }
     }
 

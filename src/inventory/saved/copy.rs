@@ -1,11 +1,11 @@
 //! The messages of a queue, copied or taken.
 
-use crate::archive::{Journal, Member, Message, sum};
-use crate::error::{Error, Result, describe};
+use crate::archive::{Member, Message, sum};
+use crate::error::{Error, Result};
 use crate::exit::Status;
-use crate::mech::{Channel, Limits, Pick, Tag};
-use crate::model::{ObjectRef, Wait};
-use crate::sys::waiter::{self, Waiter};
+use crate::mech::{Channel, Tag};
+use crate::model::ObjectRef;
+use crate::sys::waiter;
 
 /// The messages of a queue: what is to be said of each, and its bytes.
 #[derive(Default, PartialEq)]
@@ -15,7 +15,7 @@ pub struct Messages {
 }
 
 impl Messages {
-    fn push(&mut self, tag: Tag, text: Vec<u8>) {
+    pub fn push(&mut self, tag: Tag, text: Vec<u8>) {
         let (kind, priority) = match tag {
             Tag::Type(kind) => (Some(kind), None),
             Tag::Priority(priority) => (None, Some(priority)),
@@ -66,43 +66,12 @@ fn pass(channel: &mut dyn Channel, reference: &ObjectRef) -> Result<Messages> {
     Ok(messages)
 }
 
-/// Takes messages out of a queue until it is empty, at most `most`: as many as another queue of its shape can
-/// hold. Each is in the journal, on the disk, before the next is taken. Whether it was emptied.
-///
-/// After an error, what was taken stands in the journal alone.
-pub fn drained(channel: &mut dyn Channel, most: u64, journal: &mut Journal) -> Result<(Messages, bool)> {
-    let mut messages = Messages::default();
-    let waiter = Waiter::new(Wait::Never);
-    for _ in 0..most {
-        let mut text = Vec::new();
-        match channel.recv(&mut text, Pick::First, Limits::default(), &waiter) {
-            Ok(tag) => {
-                let priority = if let Tag::Priority(priority) = tag { priority } else { 0 };
-                if let Err(error) = journal.message(priority, &text) {
-                    // It is nowhere else now. Its place among those of its priority is lost, but not the message.
-                    let back = channel.send(&text, tag, &Waiter::last_act());
-                    let what = match back {
-                        Ok(()) => "the message in hand went back into the queue, behind those of its priority",
-                        Err(_) => "the message in hand could not be put back and is lost",
-                    };
-                    let cause = describe(error.errno);
-                    return Err(error.because(format!("{cause}; {what}")));
-                }
-                messages.push(tag, text);
-            }
-            Err(error) if error.status == Status::WouldBlock => return Ok((messages, true)),
-            Err(error) => return Err(error),
-        }
-    }
-    let left = channel.generation()?.0;
-    Ok((messages, left == 0))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mech::Slot;
+    use crate::mech::{Limits, Pick, Slot};
     use crate::model::{Ident, Kind};
+    use crate::sys::waiter::Waiter;
 
     /// A queue whose messages change by a script: before the Nth look at it they become these.
     struct Restless {

@@ -1,7 +1,8 @@
 //! Objects into an archive.
 
-use super::copy::{Messages, copied, drained};
-use crate::archive::{Content, Entry, Journal, Manifest, Member, Writer, beside};
+use super::copy::{Messages, copied};
+use super::drain::Drain;
+use crate::archive::{Content, Entry, Manifest, Member, Writer};
 use crate::error::{Error, Result};
 use crate::exit::Status;
 use crate::inventory::{Holders, find_with};
@@ -58,18 +59,18 @@ pub fn save(
     failed: &mut dyn FnMut(Error) -> Result<()>,
 ) -> Result<Saved> {
     let mut writer = Writer::create(path)?;
-    let mut journal = if drain { Some(Journal::create(beside(path))?) } else { None };
-    let saved = write(references, &mut writer, journal.as_mut(), failed).and_then(|(manifest, objects, notes)| {
+    let mut drain = if drain { Some(Drain::create(path)?) } else { None };
+    let saved = write(references, &mut writer, drain.as_mut(), failed).and_then(|(manifest, objects, notes)| {
         let bytes = writer.finish(&manifest)?;
         Ok(Saved { objects, bytes, notes })
     });
-    match (saved, journal) {
-        (Err(error), Some(journal)) if journal.taken > 0 => {
-            let place = crate::model::Escaped(journal.path.as_os_str().as_encoded_bytes()).to_string();
+    match (saved, drain) {
+        (Err(error), Some(drain)) if drain.taken() > 0 => {
+            let place = crate::model::Escaped(drain.path().as_os_str().as_encoded_bytes()).to_string();
             Err(error.hinting(format!("the messages that were taken are in {place}, which `ipcx restore` takes")))
         }
-        (saved, Some(journal)) => {
-            let removed = journal.remove();
+        (saved, Some(drain)) => {
+            let removed = drain.remove();
             saved.and_then(|saved| removed.map(|()| saved))
         }
         (saved, None) => saved,
@@ -80,7 +81,7 @@ pub fn save(
 fn write(
     references: &[ObjectRef],
     writer: &mut Writer,
-    mut journal: Option<&mut Journal>,
+    mut drain: Option<&mut Drain>,
     failed: &mut dyn FnMut(Error) -> Result<()>,
 ) -> Result<(Manifest, Vec<Object>, Vec<String>)> {
     let mut notes = Vec::new();
@@ -98,11 +99,11 @@ fn write(
         if parts.iter().any(|part| part.object.reference == object.reference) {
             continue;
         }
-        let taken = journal.as_ref().map_or(0, |journal| journal.taken);
-        match read(object, journal.as_deref_mut(), &mut notes) {
+        let taken = drain.as_ref().map_or(0, |drain| drain.taken());
+        match read(object, drain.as_deref_mut(), &mut notes) {
             Ok(part) => parts.push(part),
             // Messages that are in the journal alone are no longer the affair of one object.
-            Err(error) if journal.as_ref().is_some_and(|journal| journal.taken > taken) => return Err(error),
+            Err(error) if drain.as_ref().is_some_and(|drain| drain.taken() > taken) => return Err(error),
             Err(error) if waiter::caught().is_some() => return Err(error),
             Err(error) => failed(error)?,
         }
@@ -131,14 +132,14 @@ fn find(reference: &ObjectRef, holders: &Holders) -> Result<Object> {
 }
 
 /// Reads all of an object but the bytes of a segment, which may be many.
-fn read(object: Object, journal: Option<&mut Journal>, notes: &mut Vec<String>) -> Result<Part> {
+fn read(object: Object, drain: Option<&mut Drain>, notes: &mut Vec<String>) -> Result<Part> {
     let mut messages = Messages::default();
     let content = if let Some(members) = object.facts.get("semaphores") {
         Content::Counter { values: values(members, &object)? }
     } else if let Some(size) = object.number("size") {
         Content::Region(Member { member: String::new(), size, sha256: NO_SUM.to_owned() })
     } else {
-        messages = of_queue(&object, journal, notes)?;
+        messages = of_queue(&object, drain, notes)?;
         channel(&object, std::mem::take(&mut messages.list))
     };
     let entry = entry(&object, content)?;
@@ -200,23 +201,23 @@ fn channel(object: &Object, messages: Vec<crate::archive::Message>) -> Content {
     Content::Channel { max_bytes, max_messages, message_size, messages }
 }
 
-fn of_queue(object: &Object, journal: Option<&mut Journal>, notes: &mut Vec<String>) -> Result<Messages> {
+fn of_queue(object: &Object, drain: Option<&mut Drain>, notes: &mut Vec<String>) -> Result<Messages> {
     let reference = &object.reference;
     let mut queue = mech::of(reference).open(&reference.id, Access::Read)?.channel();
     if queue.peeks() {
         return copied(&mut *queue, reference);
     }
     let (there, ..) = queue.generation()?;
-    match journal {
+    match drain {
         _ if there == 0 => Ok(Messages::default()),
         None => {
             let cause = format!("its messages ({there}) cannot be read without being taken");
             Err(Error::refused(reference, Status::Failed, cause)
                 .hinting("`ipcx save --drain` takes them: then they are in the archive alone"))
         }
-        Some(journal) => {
-            journal.queue(&entry(object, channel(object, Vec::new()))?)?;
-            let (messages, emptied) = drained(&mut *queue, object.number("max_messages").unwrap_or(0), journal)?;
+        Some(drain) => {
+            let entry = entry(object, channel(object, Vec::new()))?;
+            let (messages, emptied) = drain.take(&mut *queue, &entry, object.number("max_messages").unwrap_or(0))?;
             if !emptied {
                 notes.push(format!("{reference} was filled again while it was drained; what came is still in it"));
             }

@@ -67,7 +67,8 @@ pub struct Slot {
 pub struct Id {
     /// Of the slot: one that is made anew does not give an identifier again.
     uuid: u128,
-    number: u64,
+    /// It grows from message to message.
+    pub number: u64,
 }
 
 impl fmt::Display for Id {
@@ -245,6 +246,11 @@ impl Slot {
     /// Notes how long the message is that the kernel has put there.
     pub(super) fn arrived(&self, length: usize) {
         self.pages.word(LENGTH_AT).store(length as u64, SeqCst);
+    }
+
+    /// Removes the file.
+    pub fn remove(self) -> Result<()> {
+        nix::unistd::unlink(&self.path).map_err(|errno| failed(&self.path, "unlink", errno))
     }
 
     /// Forgets the message, which has been delivered.
