@@ -56,8 +56,9 @@ fn unescaped(text: &str) -> Vec<u8> {
         rest = more;
         match (first, more) {
             (b'\\', [b'x', high, low, after @ ..]) => {
-                let digit = |digit: u8| char::from(digit).to_digit(16).unwrap_or(0) as u8;
-                bytes.push(digit(*high) << 4 | digit(*low));
+                let digits = [*high, *low];
+                let digits = std::str::from_utf8(&digits).unwrap_or_default();
+                bytes.extend(u8::from_str_radix(digits, 16));
                 rest = after;
             }
             (b'\\', [_, after @ ..]) => {

@@ -90,7 +90,7 @@ impl Drain {
 pub fn complete(archive: &mut Archive) -> Vec<String> {
     let Some((place, last)) = archive.slot.clone().filter(|(place, _)| place.symlink_metadata().is_ok()) else {
         let torn =
-            archive.torn.then(|| "the last line of the journal was cut off: a message that was taken then is lost");
+            archive.torn.then_some("the last line of the journal was cut off: a message that was taken then is lost");
         return torn.map(str::to_owned).into_iter().collect();
     };
     let shown = crate::model::Escaped(place.as_os_str().as_encoded_bytes()).to_string();

@@ -184,6 +184,11 @@ impl Look<'_> {
     }
 }
 
+#[cfg(any(test, fuzzing))]
+pub(super) fn probe(status: &[u8]) -> bool {
+    Numbers::parse(status).is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,9 +212,4 @@ mod tests {
         assert_eq!(mapped.has(nix::unistd::getpid().as_raw(), memory, &identities), Some(false));
         assert_eq!(mapped.has(i32::MAX, memory, &identities), Some(false));
     }
-}
-
-#[cfg(any(test, fuzzing))]
-pub(super) fn probe(status: &[u8]) -> bool {
-    Numbers::parse(status).is_some()
 }
