@@ -74,8 +74,8 @@ fn without_numbers(output: &str) -> String {
 
 #[test]
 fn every_session_belongs_to_the_tour() {
-    assert_eq!(sessions().len(), 22);
-    assert_eq!(README.matches("```console").count(), 22);
+    assert_eq!(sessions().len(), 23);
+    assert_eq!(README.matches("```console").count(), 23);
 }
 
 #[test]
