@@ -82,7 +82,7 @@ fn save(tools: &Tools, report: &mut Report) -> Result<()> {
     if !rows.into_iter().any(|name| report.wants(name)) {
         return Ok(());
     }
-    let region = format!("/ipcx-bench-{}", std::process::id());
+    let region = format!("/bench-{}", std::process::id());
     let file = format!("/dev/shm{region}");
     tools::output(&format!("ipcx shm create {region} --size {BYTES}"))?;
     tools::output(&tools::script("fill.sh", &format!("head -c {BYTES} /dev/urandom | ipcx shm write {region}"))?)?;
