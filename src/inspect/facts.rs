@@ -26,7 +26,7 @@ pub struct Facts<'a> {
     operators: Known<(i32, u16), Option<i32>>,
     objects: Known<ObjectRef, Option<Rc<Object>>>,
     types: Known<i32, Rc<Option<Vec<i64>>>>,
-    sockets: OnceCell<nix::Result<HashMap<u64, sock::Peer>>>,
+    sockets: OnceCell<nix::Result<sock::Sockets>>,
     who: Known<i32, Option<(Text, i64)>>,
     states: Known<i32, Option<u8>>,
     lines: Known<i32, Text>,
@@ -98,8 +98,34 @@ impl<'a> Facts<'a> {
 
     /// What is known of a unix socket of our network namespace.
     pub fn socket(&self, inode: u64) -> nix::Result<Option<sock::Peer>> {
-        let all = self.sockets.get_or_init(sock::peers).as_ref().map_err(|errno| *errno)?;
-        Ok(all.get(&inode).copied())
+        Ok(self.sockets()?.peer(inode))
+    }
+
+    fn sockets(&self) -> nix::Result<&sock::Sockets> {
+        self.sockets.get_or_init(sock::Sockets::all).as_ref().map_err(|errno| *errno)
+    }
+
+    /// What to call a unix socket that others send or connect to, with the name that they know; escaped.
+    pub fn receiver_name(&self, socket: Resource) -> String {
+        let name = self.scene.name(socket);
+        let Resource::File { ino, .. } = socket else { return name };
+        match self.sockets().ok().and_then(|sockets| sockets.name(ino)) {
+            Some(known) => format!("{name} ({})", known.escaped()),
+            None => name,
+        }
+    }
+
+    /// The unix socket in whose queue a thread waits for room: where it sends a datagram, or connects to.
+    pub fn receiver(&self, blocked: &Blocked) -> Option<Resource> {
+        let (Awaits::Write { file, to, .. } | Awaits::Connect { file, to, .. }) = &blocked.awaits else { return None };
+        // All sockets lie on one device.
+        let Resource::File { dev, ino } = *file else { return None };
+        let sockets = self.sockets().ok()?;
+        let to = match to {
+            Some(name) => sockets.named(name),
+            None => sockets.peer(ino).filter(|peer| peer.datagrams).and_then(|peer| peer.inode),
+        };
+        to.map(|ino| Resource::File { dev, ino })
     }
 
     /// Whether a handler of a signal that timers send may end what a thread waits for. Which timers run cannot be

@@ -27,7 +27,7 @@ pub use recorded::{Past, Recorded};
 pub use reference::{Ident, ObjectRef};
 pub use resource::{Memory, Resource};
 pub use signal::{Action, LAST as LAST_SIGNAL, Origin, RealTime, Signal, SignalSet};
-pub use task::{Awaits, Blocked, Change, Futex, LockKind, Owner, Polled, Range, SemOp, Task, Timeout};
+pub use task::{Awaits, Blocked, Change, Futex, LockKind, Owner, Polled, Range, SemOp, SocketName, Task, Timeout};
 pub use text::{Escaped, Text, harmless, is_unsafe};
 pub use value::{Gap, Reason, Seen, Value};
 pub use wait::Wait;

@@ -51,6 +51,15 @@ impl Blocked {
     }
 }
 
+/// A unix socket as a call names it, unix(7).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum SocketName {
+    /// The file that it is bound to.
+    File { dev: u64, ino: u64 },
+    /// What stands behind the NUL of an abstract name.
+    Abstract(Text),
+}
+
 /// The timeout of a blocked call, as it was given.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Timeout {
@@ -77,12 +86,13 @@ pub enum Awaits {
     MqSend { fd: i32, queue: Resource, size: u64 },
     /// Bytes or a message from a pipe, FIFO, socket, eventfd or other file.
     Read { fd: i32, file: Resource },
-    /// Room in one, for this many bytes; `None` if the call has several messages.
-    Write { fd: i32, file: Resource, size: Option<u64> },
+    /// Room in one, for this many bytes; `None` if the call has several messages. `to` is the unix socket that
+    /// a message is sent to, if the call names one: the room is in that.
+    Write { fd: i32, file: Resource, size: Option<u64>, to: Option<SocketName> },
     /// accept(2): a connection.
     Accept { fd: i32, file: Resource },
-    /// connect(2): room in the backlog of the listener.
-    Connect { fd: i32, file: Resource },
+    /// connect(2): room in the backlog of the listener, which has this name.
+    Connect { fd: i32, file: Resource, to: Option<SocketName> },
     /// open(2) of a FIFO: the other side. `write` if it opens to write.
     Open { file: Resource, path: Text, write: bool },
     /// futex(2) on a word in shared memory; `None` if only this process can see the word.

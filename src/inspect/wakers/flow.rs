@@ -8,6 +8,8 @@ use crate::proc::holders::{FileId, What};
 const WRITES: &str = "can write to";
 const READS: &str = "can read from";
 const OTHER_SIDE: &str = "has the other side of";
+const RECEIVES: &str = "can receive from";
+const ACCEPTS: &str = "can accept connections to";
 
 /// What kind of file it is, if it is one that joins processes.
 fn what(facts: &Facts<'_>, file: Resource) -> Option<What> {
@@ -25,7 +27,37 @@ pub(super) fn read(facts: &Facts<'_>, blocked: &Blocked, file: Resource) -> Need
 }
 
 pub(super) fn write(facts: &Facts<'_>, blocked: &Blocked, file: Resource) -> Need {
-    alone(side(facts, blocked.task.pid, file, false), facts, file)
+    let need = match facts.receiver(blocked) {
+        Some(receiver) => received(facts, format!("room in {}", facts.receiver_name(receiver)), receiver, RECEIVES),
+        None => side(facts, blocked.task.pid, file, false),
+    };
+    alone(need, facts, file)
+}
+
+/// Room for a connection.
+pub(super) fn connect(facts: &Facts<'_>, blocked: &Blocked, file: Resource) -> Need {
+    let what = |queue| format!("room in the queue of {queue}");
+    let need = match facts.receiver(blocked) {
+        Some(listener) => received(facts, what(facts.receiver_name(listener)), listener, ACCEPTS),
+        None => {
+            let mut need = Need::new(what("a listening socket".to_owned()), Nature::Flow);
+            need.others = Some("the process that listens there can, by accepting connections");
+            need
+        }
+    };
+    alone(need, facts, file)
+}
+
+/// What those bring who have a socket open that others send or connect to.
+fn received(facts: &Facts<'_>, what: String, socket: Resource, does: &'static str) -> Need {
+    let mut need = Need::new(what, Nature::Flow);
+    need.by = openers(facts, socket, |_| true, does, Grade::Strong);
+    need.closed = !need.by.is_empty();
+    if need.by.is_empty() {
+        need.odd.push("no process that has it open can be seen".to_owned());
+    }
+    note_stopped(facts, &mut need);
+    need
 }
 
 /// What is to be said of a call that waits for one file, and not of poll(2).

@@ -124,11 +124,7 @@ fn needs(facts: &Facts<'_>, blocked: &Blocked) -> Vec<Need> {
             need.others = Some("anybody who may connect can");
             vec![need]
         }
-        Awaits::Connect { .. } => {
-            let mut need = Need::new("room in the queue of a listening socket".to_owned(), Nature::Flow);
-            need.others = Some("the process that listens there can, by accepting connections");
-            vec![need]
-        }
+        Awaits::Connect { file, .. } => vec![flow::connect(facts, blocked, *file)],
         Awaits::Open { file, path, write } => vec![open::fifo(facts, blocked, *file, path, *write)],
         Awaits::Futex { word: Some(word), what } => vec![lock::futex(facts, blocked, *word, *what)],
         Awaits::Futex { word: None, .. } => Vec::new(),

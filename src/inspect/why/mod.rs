@@ -11,7 +11,7 @@ use super::facts::{Facts, process_name};
 use super::wakers::{self, Need};
 use crate::error::{Error, Result};
 use crate::exit::Status;
-use crate::model::{Awaits, Blocked, Escaped, How, ObjectRef, Resource, Text, Timeout};
+use crate::model::{Awaits, Blocked, Escaped, How, Kind, ObjectRef, Resource, Text, Timeout};
 use crate::proc::process::{Look, look};
 use crate::proc::sysctl;
 use crate::proc::task::{self, Doing};
@@ -116,7 +116,8 @@ fn alone(facts: &Facts<'_>, blocked: &Blocked) -> Answer {
     if blocked.stopped {
         odd.push("it is stopped by a signal or a debugger, so nothing lets it go on before SIGCONT".to_owned());
     }
-    let reference = blocked.awaits.resources().first().and_then(|resource| facts.reference(blocked, *resource));
+    let resource = facts.receiver(blocked).or_else(|| blocked.awaits.resources().first().copied());
+    let reference = resource.and_then(|resource| facts.reference(blocked, resource));
     Answer {
         pid: blocked.task.pid,
         tid: blocked.task.tid,
@@ -222,7 +223,10 @@ pub fn object(facts: &Facts<'_>, reference: &ObjectRef) -> Result<Vec<Answer>> {
     let resource = scene
         .resource(&object)
         .ok_or_else(|| Error::refused(reference, Status::NoSuch, "no process has it open, so none can wait for it"))?;
-    let waiters: Vec<&Blocked> = scene.waiters_of(resource).collect();
+    let mut waiters: Vec<&Blocked> = scene.waiters_of(resource).collect();
+    if object.kind() == Kind::Sock {
+        waiters.extend(scene.blocked().iter().filter(|blocked| facts.receiver(blocked) == Some(resource)));
+    }
     // Of a crowd each would be told the same story, and to know it takes a look at all descriptors.
     let told = if waiters.len() > CROWD { alone } else { thread };
     Ok(waiters.into_iter().map(|blocked| told(facts, blocked)).collect())

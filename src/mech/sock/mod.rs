@@ -20,7 +20,7 @@ pub use described::described;
 pub use message::{Message, Sender, descriptor, receive, receive_part, receive_ready};
 pub use object::{UnixSock, borrow};
 pub use peek::peek;
-pub use peers::{Peer, peers};
+pub use peers::{Peer, Sockets};
 
 use crate::error::{Error, Result};
 use crate::mech::stopped;

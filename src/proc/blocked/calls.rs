@@ -38,13 +38,14 @@ pub(super) fn awaits(look: &Look, call: &Call) -> Option<Awaits> {
         libc::SYS_mq_timedreceive => Awaits::MqReceive { fd, queue: look.file(fd)? },
         libc::SYS_mq_timedsend => Awaits::MqSend { fd, queue: look.file(fd)?, size: third },
         libc::SYS_preadv2 | libc::SYS_recvfrom | libc::SYS_recvmsg | libc::SYS_recvmmsg => look.read(fd)?,
-        libc::SYS_write | libc::SYS_sendto => look.write(fd, Some(third))?,
+        libc::SYS_write => look.write(fd, Some(third))?,
+        libc::SYS_sendto => look.send(fd, Some(third), look.socket_name(call.args[4], call.args[5]))?,
         libc::SYS_writev | libc::SYS_pwritev2 => look.write(fd, look.amount(second, third))?,
-        libc::SYS_sendmsg => look.write(fd, look.message(second))?,
+        libc::SYS_sendmsg => look.send(fd, look.message(second), look.message_name(second))?,
         libc::SYS_sendmmsg => look.write(fd, None)?,
         libc::SYS_sendfile => look.write(fd, Some(fourth))?,
         libc::SYS_accept | libc::SYS_accept4 => Awaits::Accept { fd, file: look.file(fd)? },
-        libc::SYS_connect => Awaits::Connect { fd, file: look.file(fd)? },
+        libc::SYS_connect => Awaits::Connect { fd, file: look.file(fd)?, to: look.socket_name(second, third) },
         libc::SYS_futex => return futex::awaits(look, call),
         libc::SYS_flock => {
             let exclusive = call.int(1) & libc::LOCK_EX != 0;

@@ -1,7 +1,7 @@
 //! Descriptors of a blocked thread, and what it waits for through them.
 
 use super::Look;
-use crate::model::{Awaits, Polled, Resource, SignalSet};
+use crate::model::{Awaits, Polled, Resource, SignalSet, SocketName};
 use crate::proc::task::Blocked as Call;
 use nix::sys::stat::Mode;
 
@@ -55,7 +55,11 @@ impl Look<'_> {
     }
 
     pub(super) fn write(&self, fd: i32, size: Option<u64>) -> Option<Awaits> {
-        Some(Awaits::Write { fd, file: self.file(fd)?, size })
+        self.send(fd, size, None)
+    }
+
+    pub(super) fn send(&self, fd: i32, size: Option<u64>, to: Option<SocketName>) -> Option<Awaits> {
+        Some(Awaits::Write { fd, file: self.file(fd)?, size, to })
     }
 
     /// How many bytes an array of struct iovec describes; `None` if it is longer than IOV_MAX or not there.

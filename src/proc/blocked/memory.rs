@@ -55,7 +55,8 @@ impl Memory {
         self.time(address, 1)
     }
 
-    /// struct timeval.
+    /// struct timeval, which only calls of x86-64 take.
+    #[cfg(any(target_arch = "x86_64", test))]
     pub fn timeval(&self, address: u64) -> Option<Duration> {
         self.time(address, 1000)
     }

@@ -3,6 +3,7 @@
 //!
 //! It needs the right to trace a process (PTRACE_MODE_ATTACH, ptrace(2)).
 
+mod address;
 mod calls;
 mod files;
 mod futex;
@@ -264,6 +265,7 @@ impl Stat {
 #[cfg(any(test, fuzzing))]
 pub(super) fn probe(bytes: &[u8]) {
     std::hint::black_box((is_low(bytes), Stat::parse(bytes), since::exec_start(bytes), owner::probe(bytes)));
+    address::probe(bytes);
 }
 
 #[cfg(any(test, fuzzing))]

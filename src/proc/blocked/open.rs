@@ -44,7 +44,7 @@ fn start(thread: &Thread, directory: i32) -> String {
 
 /// The path as it leads through /proc/PID to what it names for the process itself: in its root and its
 /// directory.
-fn through(thread: &Thread, directory: i32, path: &Path) -> PathBuf {
+pub(super) fn through(thread: &Thread, directory: i32, path: &Path) -> PathBuf {
     let start = if path.is_absolute() { thread.path("root") } else { start(thread, directory) };
     // Names are counted from the start alone: join() would let an absolute path lead away from it.
     let mut whole = start.into_bytes();
@@ -91,12 +91,12 @@ impl Flags {
 
 impl Open {
     fn of(call: &Call) -> Option<Open> {
-        let (directory, [first, second, third, ..]) = (call.int(0), call.args);
+        let (directory, [_, second, third, ..]) = (call.int(0), call.args);
         Some(match call.nr {
             libc::SYS_openat => Open { directory, path: second, flags: Flags::Number(third) },
             libc::SYS_openat2 => Open { directory, path: second, flags: Flags::At(third) },
             #[cfg(target_arch = "x86_64")]
-            libc::SYS_open => Open { directory: libc::AT_FDCWD, path: first, flags: Flags::Number(second) },
+            libc::SYS_open => Open { directory: libc::AT_FDCWD, path: call.args[0], flags: Flags::Number(second) },
             _ => return None,
         })
     }

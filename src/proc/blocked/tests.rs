@@ -94,11 +94,11 @@ fn a_writer_waits_for_room_for_all_its_bytes() {
         (read, write)
     };
     let (read, write) = full();
-    let expected = Awaits::Write { fd: write.as_raw_fd(), file: file(&write), size: Some(5000) };
+    let expected = Awaits::Write { fd: write.as_raw_fd(), file: file(&write), size: Some(5000), to: None };
     let seen = look(&["write"], move || nix::unistd::write(&write, &[0; 5000]), |_| drop(read));
     assert_eq!(seen.awaits, expected);
     let (read, write) = full();
-    let expected = Awaits::Write { fd: write.as_raw_fd(), file: file(&write), size: Some(300) };
+    let expected = Awaits::Write { fd: write.as_raw_fd(), file: file(&write), size: Some(300), to: None };
     let parts = move || {
         let parts = [std::io::IoSlice::new(&[0; 100]), std::io::IoSlice::new(&[0; 200])];
         File::from(write).write_vectored(&parts)

@@ -1,5 +1,5 @@
 use crate::kit::look::{assert_harmless, refused};
-use crate::kit::{Env, Refusal, Running, until};
+use crate::kit::{Env, Refusal, Running, shorten_queue, until};
 use serde_json::{Value, json};
 
 /// What is said of the first thread of a process once it is blocked in a call.
@@ -285,6 +285,94 @@ fn sockets_that_could_not_be_asked_for_are_not_taken_for_those_of_elsewhere() {
     let mut pair = pair;
     pair.signal(libc::SIGTERM);
     pair.wait_end();
+}
+
+/// A thread of ours in a call that waits, and its number.
+fn blocked(call: impl FnOnce() + Send + 'static) -> (std::thread::JoinHandle<()>, i32) {
+    let (tell, told) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        tell.send(nix::unistd::gettid().as_raw()).unwrap();
+        call();
+    });
+    (thread, told.recv().unwrap())
+}
+
+/// What is said of one of the threads that wait for an object, once it does.
+#[track_caller]
+fn waiting_for(env: &Env, reference: &str, tid: i32) -> Value {
+    let mut found = None;
+    until(&format!("thread {tid} to wait for {reference}"), || {
+        let answers = env.json(["why", "--json", reference]);
+        found = answers["objects"].as_array().unwrap().iter().find(|answer| answer["tid"] == tid).cloned();
+        found.is_some()
+    });
+    found.unwrap()
+}
+
+#[test]
+fn who_sends_datagrams_waits_for_room_where_they_go() {
+    use std::os::linux::net::SocketAddrExt as _;
+    use std::os::unix::net::{SocketAddr, UnixDatagram};
+    let env = Env::new();
+    let path = env.path("s");
+    let name = format!("ipcx-why-{}-\u{1b}[2J", std::process::id());
+    let addresses = [
+        (SocketAddr::from_pathname(&path).unwrap(), "sock/./s".to_owned(), format!(" ({})", path.display())),
+        (
+            SocketAddr::from_abstract_name(&name).unwrap(),
+            format!("sock/@{name}"),
+            format!(" (@ipcx-why-{}-\\x1b[2J)", std::process::id()),
+        ),
+    ];
+    for (address, reference, shown) in addresses {
+        let receiver = UnixDatagram::bind_addr(&address).unwrap();
+        for connected in [false, true] {
+            let sender = UnixDatagram::unbound().unwrap();
+            sender.set_nonblocking(true).unwrap();
+            while sender.send_to_addr(b"x", &address).is_ok() {}
+            sender.set_nonblocking(false).unwrap();
+            if connected {
+                sender.connect_addr(&address).unwrap();
+            }
+            let address = address.clone();
+            let (thread, tid) = blocked(move || {
+                let sent = if connected { sender.send(b"y") } else { sender.send_to_addr(b"y", &address) };
+                sent.unwrap();
+            });
+            let answer = waiting_for(&env, &reference, tid);
+            assert!(text(&answer).contains(&format!("{shown}. Process ")), "{answer:#}");
+            let wakers = answer["wakers"].as_array().unwrap();
+            assert_eq!((wakers.len(), &wakers[0]["pid"]), (1, &json!(std::process::id())), "{answer:#}");
+            assert!(text(&answer).contains(") can receive from it (strong: "), "{answer:#}");
+            assert_eq!(env.json(["show", "--json", answer["ref"].as_str().unwrap()])["objects"][0]["kind"], "sock");
+            receiver.recv(&mut [0; 8]).unwrap();
+            thread.join().unwrap();
+            receiver.set_nonblocking(true).unwrap();
+            while receiver.recv(&mut [0; 8]).is_ok() {}
+            receiver.set_nonblocking(false).unwrap();
+        }
+    }
+}
+
+#[test]
+fn who_connects_waits_for_whom_listens_there() {
+    use std::os::unix::net::{UnixListener, UnixStream};
+    let env = Env::new();
+    let path = env.path("s");
+    let listener = UnixListener::bind(&path).unwrap();
+    shorten_queue(&listener);
+    let first = UnixStream::connect(&path).unwrap();
+    let (thread, tid) = blocked({
+        let path = path.clone();
+        move || drop(UnixStream::connect(path).unwrap())
+    });
+    let answer = waiting_for(&env, "sock/./s", tid);
+    assert_eq!((&answer["call"], &answer["waits_for"]), (&json!("connect"), &json!("connection")));
+    let shown = format!(" ({}). Process {} ", path.display(), std::process::id());
+    assert!(text(&answer).contains(&shown), "{answer:#}");
+    assert!(text(&answer).contains(") can accept connections to it (strong: "), "{answer:#}");
+    drop((listener.accept().unwrap(), listener.accept().unwrap(), first));
+    thread.join().unwrap();
 }
 
 #[test]

@@ -23,7 +23,7 @@ use tempfile::TempDir;
 
 pub use sys::{
     Refusal, attach_once, eventfd, finish_set, ftok, half_made_set, in_new_user_namespace, memfd, post_named, reset,
-    segment, tkill, unmount,
+    segment, shorten_queue, tkill, unmount,
 };
 
 /// Long enough for a slow machine, short enough to see a hang.

@@ -227,6 +227,12 @@ pub(super) fn kill(pid: u32, signal: i32) {
     unsafe { libc::kill(pid.try_into().unwrap(), signal) };
 }
 
+/// Leaves room for one connection in the queue of a listener.
+pub fn shorten_queue(listener: &std::os::unix::net::UnixListener) {
+    // SAFETY: listen(2) takes two numbers.
+    assert_eq!(unsafe { libc::listen(listener.as_raw_fd(), 0) }, 0);
+}
+
 /// Breaks a connection of TCP off, so that the other side gets ECONNRESET: socket(7), SO_LINGER.
 pub fn reset(connection: std::net::TcpStream) {
     let linger = libc::linger { l_onoff: 1, l_linger: 0 };
