@@ -32,6 +32,11 @@ extern "C" fn at_start() {
     if let Ok(uses) = std::env::var(HEADLESS) {
         end_first_thread(uses);
     }
+    // A job in the background of a script ignores SIGINT, and so would all that we start.
+    for number in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
+        // SAFETY: the default action needs no handler.
+        unsafe { libc::signal(number, libc::SIG_DFL) };
+    }
     let most = libc::rlimit { rlim_cur: 1 << 30, rlim_max: 1 << 30 };
     // The POSIX queues of all namespaces and of all tests that run count as those of one user, also
     // for a moment after a namespace is gone. Only root may raise the limit.
