@@ -131,9 +131,14 @@ impl SetOptions {
 
 /// Changes a live object.
 pub fn set(reference: &ObjectRef, change: &Change) -> Outcome {
-    let object = inventory::find(reference, Needs::SCAN).doing("cannot change")?;
-    mech::of(reference).set(&object, change).doing("cannot change")?;
+    try_set(reference, change).doing("cannot change")?;
     Ok(Status::Done)
+}
+
+/// The same, for whom it is one step among others.
+pub fn try_set(reference: &ObjectRef, change: &Change) -> crate::error::Result<()> {
+    let object = inventory::find(reference, Needs::SCAN)?;
+    mech::of(reference).set(&object, change)
 }
 
 /// Nothing was asked for.

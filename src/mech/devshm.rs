@@ -253,7 +253,7 @@ pub(super) fn set(path: &Path, object: &Object, wanted: &Change) -> Result<()> {
     }
     let through = CString::new(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap_or_default();
     change(
-        &object.reference,
+        object,
         wanted,
         |mode| {
             nix::sys::stat::fchmodat(
@@ -268,21 +268,30 @@ pub(super) fn set(path: &Path, object: &Object, wanted: &Change) -> Result<()> {
     .map_err(|error| super::sysv::denied(error, Some(object)))
 }
 
-/// Owner first: chown(2) clears set-id bits, and a mode that was asked for must be there at the end.
+/// Owner first: chown(2) clears set-id bits, and a mode that was asked for must be there at the end. If that cannot be
+/// had, the owner is again who it was.
 pub(super) fn change(
-    reference: &ObjectRef,
+    object: &Object,
     wanted: &Change,
     chmod: impl Fn(Mode) -> nix::Result<()>,
     chown: impl Fn(Option<Uid>, Option<Gid>) -> nix::Result<()>,
 ) -> Result<()> {
-    if wanted.uid.is_some() || wanted.gid.is_some() {
-        chown(wanted.uid.map(Uid::from_raw), wanted.gid.map(Gid::from_raw))
-            .map_err(|errno| Error::new("chown", errno, reference))?;
+    let failed = |call, errno| Error::new(call, errno, &object.reference);
+    let (uid, gid) = (wanted.uid.map(Uid::from_raw), wanted.gid.map(Gid::from_raw));
+    if uid.is_some() || gid.is_some() {
+        chown(uid, gid).map_err(|errno| failed("chown", errno))?;
     }
-    if let Some(mode) = wanted.mode {
-        chmod(Mode::from_bits_truncate(mode)).map_err(|errno| Error::new("chmod", errno, reference))?;
+    let Some(Err(errno)) = wanted.mode.map(|mode| chmod(Mode::from_bits_truncate(mode))) else { return Ok(()) };
+    let before = |owner: &Seen<u32>| owner.known().copied();
+    let back = chown(
+        uid.and_then(|_| before(&object.uid)).map(Uid::from_raw),
+        gid.and_then(|_| before(&object.gid)).map(Gid::from_raw),
+    );
+    let error = failed("chmod", errno);
+    match back {
+        Ok(()) => Err(error),
+        Err(errno) => Err(error.hinting(format!("its owner is changed, and could not be changed back ({errno:?})"))),
     }
-    Ok(())
 }
 
 /// Bytes and files of a /dev/shm.

@@ -48,8 +48,11 @@ pub fn run(args: &SetArgs) -> Outcome {
         }
         counter.set(&values).doing(ACT)?;
     }
-    if args.options.nothing() {
-        return Ok(Status::Done);
+    if !args.options.nothing() {
+        let done = verbs::try_set(&args.target.reference, &args.options.change(None));
+        let values = !args.values.is_empty();
+        done.map_err(|error| if values { error.hinting("its values are set") } else { error })
+            .doing("cannot change")?;
     }
-    verbs::set(&args.target.reference, &args.options.change(None))
+    Ok(Status::Done)
 }

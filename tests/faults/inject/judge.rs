@@ -164,11 +164,8 @@ fn between(one: &Learnt, trial: &Trial, outcome: &Outcome) -> Result<(), String>
                 let put_back = taken && outcome.stderr.contains("put back");
                 grown || shrunk || put_back
             }
-            // Who asks for both gets one after the other.
-            (Some(was), Some(is), Some(will)) => {
-                let either = is.units == was.units || is.units == will.units;
-                one.scenario.line.contains(" set ") && either && failed
-            }
+            // Values cannot be taken back: others may have seen them.
+            (Some(was), Some(is), Some(_)) => is.like == was.like && outcome.stderr.contains("its values are set"),
             // An archive of what could be saved; what is wrong with the others has been said.
             (None, Some(is), Some(_)) => failed && is.units.iter().all(|unit| unit.starts_with("archive of")),
             // The journal of what was taken, which `restore` takes.

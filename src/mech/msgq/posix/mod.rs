@@ -385,7 +385,7 @@ impl Mechanism for PosixMsgq {
         let queue = opened.or_else(|error| handle(name).ok_or(error)).map_err(denied)?;
         let path = format!("/proc/self/fd/{}", queue.as_raw_fd());
         devshm::change(
-            &object.reference,
+            object,
             change,
             |mode| fchmodat(AT_FDCWD, path.as_str(), mode, FchmodatFlags::FollowSymlink),
             |uid, gid| nix::unistd::chown(path.as_str(), uid, gid),
