@@ -90,10 +90,12 @@ fn running<'a>(children: &[&'a Child]) -> nix::Result<Vec<&'a Child>> {
     Ok(running)
 }
 
-/// Sends signals to children and to what they have started; those of the latter that could be met.
+/// Sends signals to children and to what they have started; those of the latter that could be met. The last one
+/// first: of commands in a row it reads from the others, and where they ended before it, it would end by itself, as if
+/// all had gone well.
 fn send(children: &[&Child], signals: &[i32]) -> Vec<PidFd> {
     let mut met = Vec::new();
-    for child in children.iter().filter(|child| !child.is_reaped()) {
+    for child in children.iter().rev().filter(|child| !child.is_reaped()) {
         // What is in the group of the child gets the signal with it.
         let in_group = |pid| child.group && getpgid(Some(Pid::from_raw(pid))) == Ok(Pid::from_raw(child.pid));
         let started = task::hold_descendants(child.pid).into_iter();

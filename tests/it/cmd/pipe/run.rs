@@ -220,6 +220,21 @@ fn a_signal_to_ipcx_alone_reaches_every_command() {
 }
 
 #[test]
+fn the_last_command_is_ended_before_its_input_ends() {
+    let env = Env::new();
+    if !env.sh("strace -qq -o trace -e trace=none true").output().unwrap().status.success() {
+        crate::skip!("strace cannot hold a process up here");
+    }
+    // Time enough between two signals for a command to see the end of another.
+    let hold = "-e trace=pidfd_send_signal -e inject=pidfd_send_signal:delay_exit=300000";
+    let pipe = "ipcx pipe sh -c 'echo $$ >pid; exec sleep 1000' ::: cat";
+    let mut run = env.start_sh(&format!("exec strace -D -qq -o trace {hold} {pipe}"));
+    line_of(&env, "pid");
+    run.signal(libc::SIGTERM);
+    assert_eq!(run.status().code(), Some(143));
+}
+
+#[test]
 fn commands_end_when_ipcx_is_killed() {
     let env = Env::new();
     let run = ["pipe", "sh", "-c", "echo $$ >one; exec sleep 1000", ":::", "sh", "-c", "echo $$ >two; exec sleep 1000"];
