@@ -55,7 +55,7 @@ fn orphans_of_every_kind_are_removed_and_nothing_else() {
     env.out(["sem", "create", "/loky-4194305-x"]);
     env.out(["msgq", "create"]);
     env.out(["mkfifo", "./f"]);
-    drop(std::os::unix::net::UnixListener::bind(env.path("dead")).unwrap());
+    crate::kit::leave_stale(&env.path("dead"));
     let listener = std::os::unix::net::UnixListener::bind(env.path("live")).unwrap();
     // One of root might know the other segment.
     let holder = start_as_nobody(&env, &["shm", "attach", "1"]);
@@ -110,14 +110,14 @@ fn links_are_followed_only_where_they_were_named() {
     env.sh("mkdir -p victim in; ln -s ../victim in/link; ln -s victim named; ln -s ../victim/s in/s")
         .assert()
         .success();
-    drop(std::os::unix::net::UnixListener::bind(env.path("victim/s")).unwrap());
+    crate::kit::leave_stale(&env.path("victim/s"));
     let in_place = |place: &str| env.json(["gc", "sock", "--yes", "--json", "--idle", "0s", "--in", place]);
     assert_eq!(in_place("in")["objects"], json!([]));
     assert!(env.path("victim/s").exists());
     let removed = in_place("named")["objects"].clone();
     assert_eq!(results(&removed)[0].1, "removed");
     assert!(!env.path("victim/s").exists());
-    drop(std::os::unix::net::UnixListener::bind(env.path("victim/s")).unwrap());
+    crate::kit::leave_stale(&env.path("victim/s"));
     env.out(["rm", "sock/named/s"]);
     assert!(!env.path("victim/s").exists());
 }
@@ -127,7 +127,7 @@ fn root_leaves_out_directories_that_everybody_may_write_to() {
     let env = Env::new();
     env.sh("mkdir -m 777 open; mkdir -m 1777 sticky").assert().success();
     for directory in ["open", "sticky"] {
-        drop(std::os::unix::net::UnixListener::bind(env.path(directory).join("s")).unwrap());
+        crate::kit::leave_stale(&env.path(directory).join("s"));
     }
     let document = env.json(["gc", "sock", "--yes", "--json", "--idle", "0s", "--in", "."]);
     assert_eq!(results(&document["objects"]), [("sock/./sticky/s", "removed")]);
@@ -173,7 +173,7 @@ fn what_may_not_be_removed_is_said_and_gives_the_status() {
     if !env.has_users() {
         crate::skip!("there is no second user");
     }
-    drop(std::os::unix::net::UnixListener::bind(env.path("s")).unwrap());
+    crate::kit::leave_stale(&env.path("s"));
     env.sh("chmod 777 s").assert().success();
     let args = ["gc", "sock", "--yes", "--idle", "0", "--json", "--in", "."];
     let output = env.ipcx_as_nobody(args).assert().code(4).get_output().clone();

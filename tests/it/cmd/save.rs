@@ -362,7 +362,7 @@ fn gc_saves_the_orphans_first_and_still_takes_them_for_orphans() {
     env.out(["shm", "write", "0x4d2", "orphaned"]);
     env.out(["shm", "create", "/torch_4194305_1_0", "--size", "10"]);
     env.out(["shm", "create", "/frames", "--size", "10"]);
-    drop(std::os::unix::net::UnixListener::bind(env.path("dead")).unwrap());
+    crate::kit::leave_stale(&env.path("dead"));
     fs::write(env.path("there.tar"), "").unwrap();
     let gc = ["gc", "--idle", "0s", "--in", "."];
     said(&env, 2, &[&gc[..], &["--save", "a.tar"]].concat());

@@ -17,7 +17,7 @@ fn stale(env: &Env, args: &[&str]) -> Value {
 
 /// The file of a socket that is an orphan, a segment that is in use, a region that is a suspect.
 fn three(env: &Env) -> Running {
-    drop(UnixListener::bind(env.path("dead")).unwrap());
+    crate::kit::leave_stale(&env.path("dead"));
     env.out(["shm", "create", "0x4d2", "--size", "4K"]);
     env.out(["shm", "create", "/frames", "--size", "10"]);
     let holder = env.start(["shm", "attach", "0"]);
@@ -43,7 +43,7 @@ fn orphans_come_first_and_what_is_in_use_is_only_counted() {
 #[test]
 fn on_a_terminal_the_evidence_stands_whole_below_its_object() {
     let env = Env::new();
-    drop(UnixListener::bind(env.path("dead")).unwrap());
+    crate::kit::leave_stale(&env.path("dead"));
     let args = ["stale", "--idle", "0s", "--in", ".", "--color", "never"];
     let (running, mut terminal) = Running::in_terminal(env.command(args), true);
     let mut shown = String::new();
@@ -104,7 +104,7 @@ fn grades_kinds_names_and_ages_select() {
 #[test]
 fn what_was_used_within_the_hour_is_no_orphan_yet() {
     let env = Env::new();
-    drop(UnixListener::bind(env.path("dead")).unwrap());
+    crate::kit::leave_stale(&env.path("dead"));
     let young = stale(&env, &[]);
     assert_eq!(young[0]["verdict"], "suspect");
     assert!(young[0]["evidence"][0].as_str().unwrap().ends_with("ago: a program may be between two runs"));

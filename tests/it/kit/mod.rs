@@ -14,6 +14,7 @@ use assert_cmd::Command;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Output, Stdio};
@@ -305,6 +306,12 @@ impl Running {
     /// Closes our end of its standard output, so that writing to it fails with EPIPE.
     pub fn close_stdout(&mut self) {
         drop(self.child().stdout.take());
+        let output = format!("/proc/{}/fd/1", self.pid);
+        // What another test has forked has our end, too, until it executes its program.
+        until("the last reader to go", || {
+            let opened = fs::File::options().write(true).custom_flags(libc::O_NONBLOCK).open(&output);
+            opened.is_err_and(|error| [libc::ENXIO, libc::ENOENT].contains(&error.raw_os_error().unwrap()))
+        });
     }
 
     /// Reads one line of its standard output.
@@ -368,6 +375,16 @@ pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
         // Not to wait for time to pass, but to leave the processor to what we wait for.
         std::thread::park_timeout(Duration::from_millis(1));
     }
+}
+
+/// Leaves a socket file that nobody listens on.
+pub fn leave_stale(path: &Path) {
+    drop(std::os::unix::net::UnixListener::bind(path).unwrap());
+    // What another test has forked has the socket, too, until it executes its program.
+    until("nobody to have the socket", || {
+        let probe = std::os::unix::net::UnixDatagram::unbound().unwrap();
+        probe.connect(path).is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)
+    });
 }
 
 /// Where the built program lies so that every user may run it: checkouts may lie in private homes.

@@ -101,7 +101,7 @@ fn datagrams_have_the_size_of_the_first_that_waits() {
 #[test]
 fn a_file_without_a_socket_is_dead_and_may_be_removed() {
     let env = Env::new();
-    drop(UnixListener::bind(env.path("dead")).unwrap());
+    crate::kit::leave_stale(&env.path("dead"));
     assert_eq!(env.json(["sock", "show", "./dead", "--json"])["objects"][0]["state"], "dead");
     env.ipcx(["sock", "rm", "./dead"]).assert().success();
     assert!(!env.path("dead").exists());

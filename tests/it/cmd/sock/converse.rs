@@ -196,7 +196,7 @@ fn a_port_that_nobody_has_is_a_failure() {
         let said = String::from_utf8(ended.get_output().stderr.clone()).unwrap();
         assert!(said.contains("nobody listens there (ECONNREFUSED)"), "{said}");
     }
-    drop(UnixDatagram::bind(env.path("s")).unwrap());
+    crate::kit::leave_stale(&env.path("s"));
     let said = env.fails(3, ["sock", "connect", "./s", "--type=dgram"]);
     assert!(said.contains("nobody listens there; the socket file is stale"), "{said}");
 }

@@ -12,7 +12,7 @@ mod pass;
 mod peek;
 mod send;
 
-use crate::kit::{Env, Running};
+use crate::kit::{Env, Running, leave_stale};
 use std::ffi::OsStr;
 use std::net::{Ipv6Addr, TcpListener};
 use std::path::Path;
@@ -38,11 +38,6 @@ fn listening_with_input<S: AsRef<OsStr>>(env: &Env, args: impl IntoIterator<Item
 /// An abstract name that no other test has: they share a network namespace.
 fn unique(env: &Env, name: &str) -> String {
     format!("@{}-{name}", env.path("").display())
-}
-
-/// Leaves a socket file that nobody listens on.
-fn leave_stale(path: &Path) {
-    drop(std::os::unix::net::UnixListener::bind(path).unwrap());
 }
 
 fn has_ipv6() -> bool {

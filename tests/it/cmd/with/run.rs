@@ -142,11 +142,16 @@ fn the_guardian_holds_nothing_of_ours() {
     assert_eq!((&fields[2], &fields[3], &fields[4][..]), (&pid.to_string(), &pid.to_string(), "0"));
     let link = |name: &str| fs::read_link(format!("/proc/{pid}/{name}")).unwrap();
     assert_eq!(link("cwd").to_str(), Some("/"));
-    let files = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
-    let files = files.map(|entry| fs::read_link(entry.unwrap().path()).unwrap().display().to_string());
-    let (null, others): (Vec<String>, Vec<String>) = files.partition(|file| file == "/dev/null");
-    assert_eq!(null.len(), 3);
-    // The socket by which it learns of our end, and the command.
+    // The socket by which it learns of our end, and the command, once it was told of that.
+    let mut others = Vec::new();
+    until("it to know the command", || {
+        let files = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+        let files = files.filter_map(|entry| Some(fs::read_link(entry.unwrap().path()).ok()?.display().to_string()));
+        let (null, rest): (Vec<String>, Vec<String>) = files.partition(|file| file == "/dev/null");
+        assert_eq!(null.len(), 3);
+        others = rest;
+        others.len() >= 2
+    });
     assert_eq!(others.len(), 2, "{others:?}");
     assert!(others[0].starts_with("socket:") && others[1].contains("pidfd"), "{others:?}");
     running.write(b"\n");
