@@ -215,8 +215,12 @@ impl<'a> Scene<'a> {
                 (index(of_undos(undos)), gap(Reason { call: "bpf", errno: libc::ESRCH }, note))
             }
             Err(reason) => {
-                let note = "who holds semaphores with SEM_UNDO is not known; it takes CAP_BPF and CAP_PERFMON";
-                (HashMap::new(), gap(reason, note))
+                let note = match Errno::from_raw(reason.errno) {
+                    Errno::EPERM | Errno::EACCES => "; it takes CAP_BPF and CAP_PERFMON",
+                    Errno::ENOSYS => "; this kernel has no bpf(2)",
+                    _ => "",
+                };
+                (HashMap::new(), gap(reason, &format!("who holds semaphores with SEM_UNDO is not known{note}")))
             }
         };
         &self.seen.undone.get_or_init(look).0

@@ -12,7 +12,7 @@ pub mod watcher;
 use crate::error::{Error, Result};
 use crate::inspect::{self, Scene};
 use crate::mech::{self, Found, Mechanism, Root};
-use crate::model::{Field, Gap, Ident, Kind, Needs, Object, ObjectRef, Seen, Value};
+use crate::model::{Field, Gap, Kind, Needs, Object, ObjectRef, Seen, Value};
 pub use crate::proc::holders::Holders;
 use crate::sys::users::Names;
 use nix::errno::Errno;
@@ -199,8 +199,8 @@ pub fn look(reference: &ObjectRef, needs: Needs, scene: &Scene<'_>) -> Result<(O
 /// One of several objects, which share one look at the processes.
 pub fn find_with(reference: &ObjectRef, needs: Needs, holders: &Holders) -> Result<Object> {
     let mut object = mech::of(reference).find(&reference.id, needs, holders)?;
-    if let (Ident::Key(key), Some(found)) = (&reference.id, object.key.known())
-        && key != found
+    if let (Some(key), Some(found)) = (mech::key(reference.kind, &reference.id)?, object.key.known())
+        && key != *found
     {
         // Between the look at the key and the look at the object that one went, and its identifier has another owner
         // (or it is a segment that waits for its last detach, which has no key any more).

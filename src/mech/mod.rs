@@ -21,7 +21,7 @@ mod sysv;
 pub use msgq::posix::MESSAGE_OVERHEAD;
 pub use msgq::{Slot, Source};
 pub use root::Root;
-pub use sysv::ftok;
+pub use sysv::{ftok, key};
 
 use crate::error::{Error, Result};
 use crate::exit::Status;

@@ -22,7 +22,7 @@ pub(super) fn reference(kind: Kind, id: i32) -> ObjectRef {
 }
 
 /// The key that `id` stands for, if it is not an identifier already.
-pub(super) fn key(kind: Kind, id: &Ident) -> Result<Option<i32>> {
+pub fn key(kind: Kind, id: &Ident) -> Result<Option<i32>> {
     match id {
         Ident::Key(key) => Ok(Some(*key)),
         Ident::Ftok(path, project) => ftok(file::path(path.raw()), *project).map(Some).map_err(|errno| {

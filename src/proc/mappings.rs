@@ -11,6 +11,7 @@ use super::processes::{Clock, hidden, leaves_out, pids, share};
 use super::shared::Identities;
 use super::sysvipc::{self, Shm};
 use crate::model::{End, Gap, Memory, Reason, Text};
+use nix::errno::Errno;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -100,14 +101,19 @@ impl Scan {
     }
 
     fn run(self) -> Mappings {
+        let unknown = |call, errno: Errno, why: &str| {
+            let reason = Reason { call, errno: errno as i32 };
+            let note = Some(format!("{why}; what processes have mapped is not known"));
+            let gap = Gap { subject: "mappings".to_owned(), field: None, reason, note };
+            Mappings { list: Vec::new(), gaps: vec![gap] }
+        };
+        // A segment would pass for a file.
+        if let Some((call, errno)) = self.identities.devices.failed {
+            return unknown(call, errno, "could not learn what memory there is");
+        }
         let mut pids = match pids() {
             Ok(pids) => pids,
-            Err(errno) => {
-                let reason = Reason { call: "open", errno: errno as i32 };
-                let note = Some("could not look at /proc; what processes have mapped is not known".to_owned());
-                let gap = Gap { subject: "mappings".to_owned(), field: None, reason, note };
-                return Mappings { list: Vec::new(), gaps: vec![gap] };
-            }
+            Err(errno) => return unknown("open", errno, "could not look at /proc"),
         };
         if let Some((segment, table)) = self.segment.zip(self.table.as_ref()) {
             // Most likely it is one of these, and then nobody else is looked at.

@@ -120,7 +120,10 @@ impl Relay {
                 Ok(0) if waiter::caught().is_none() => return Ok(Status::Done),
                 Ok(_) => {}
                 Err(Failure::Stdout(errno)) => return Err(StdoutFailed(errno).into()),
-                Err(Failure::Stop(Stop::TimedOut)) => return Ok(Status::TimedOut),
+                Err(Failure::Stop(Stop::TimedOut)) => {
+                    let cause = format!("timed out after {}", count(self.done, "byte", "bytes"));
+                    return Err(Error::refused("", Status::TimedOut, cause).into());
+                }
                 Err(Failure::Stop(Stop::Signal(signal))) => {
                     let cause = format!("interrupted after {}", count(self.done, "byte", "bytes"));
                     return Err(Error::refused("", Status::Signal(signal), cause).into());

@@ -19,14 +19,7 @@ pub struct Restored {
 
 /// Whether a reference names this object of an archive.
 pub fn named(reference: &ObjectRef, entry: &Entry) -> Result<bool> {
-    let key = match &reference.id {
-        Ident::Key(key) => Some(*key),
-        Ident::Ftok(path, project) => {
-            let key = mech::ftok(crate::sys::file::path(path.raw()), *project);
-            Some(key.map_err(|errno| Error::new("ftok", errno, reference))?)
-        }
-        _ => None,
-    };
+    let key = mech::key(reference.kind, &reference.id)?;
     let is_it = match key {
         Some(_) => entry.key == key,
         None => entry.reference().id == reference.id,

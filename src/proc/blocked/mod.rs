@@ -72,23 +72,30 @@ impl Blocking {
 
 /// The blocked threads of all processes.
 pub fn all() -> Blocking {
+    let unknown = |call, errno, why: &str| {
+        let note = Some(format!("{why}; what processes wait for is not known"));
+        Blocking::new(Vec::new(), vec![gap("calls of processes".to_owned(), call, errno, note)])
+    };
     let pids = match pids() {
         Ok(pids) => pids,
-        Err(errno) => {
-            let note = Some("could not look at /proc; what processes wait for is not known".to_owned());
-            return Blocking::new(Vec::new(), vec![gap("calls of processes".to_owned(), errno, note)]);
-        }
+        Err(errno) => return unknown("open", errno, "could not look at /proc"),
     };
-    let part = Walk::start().over(&pids);
+    let walk = Walk::start();
+    // What they wait for would pass for something else.
+    if let Some((call, errno)) = walk.identities.devices.failed {
+        return unknown(call, errno, "could not learn what descriptors and memory there are");
+    }
+    let part = walk.over(&pids);
     let unseen = |(pid, errno): &&(i32, Errno)| matches!(errno, Errno::EACCES | Errno::EPERM) && *pid != INIT;
     let unseen = part.failed.iter().filter(unseen).count();
     let note = || Some("they belong to others; what they wait for is not known".to_owned());
-    let gaps = hidden(unseen, !leaves_out(&pids)).map(|who| gap(format!("calls of {who}"), Errno::EACCES, note()));
+    let gaps =
+        hidden(unseen, !leaves_out(&pids)).map(|who| gap(format!("calls of {who}"), "open", Errno::EACCES, note()));
     Blocking::new(part.found, gaps.into_iter().chain(unlisted_gap()).collect())
 }
 
-fn gap(subject: String, errno: Errno, note: Option<String>) -> Gap {
-    Gap { subject, field: None, reason: Reason { call: "open", errno: errno as i32 }, note }
+fn gap(subject: String, call: &'static str, errno: Errno, note: Option<String>) -> Gap {
+    Gap { subject, field: None, reason: Reason { call, errno: errno as i32 }, note }
 }
 
 /// What does not change from process to process.

@@ -287,6 +287,23 @@ fn sockets_that_could_not_be_asked_for_are_not_taken_for_those_of_elsewhere() {
     pair.wait_end();
 }
 
+#[test]
+fn without_a_descriptor_to_learn_the_kinds_by_nothing_is_taken_for_something_else() {
+    let env = Env::new();
+    let id = env.out(["shm", "create", "--size", "1"]);
+    let holder = env.start(["shm", "attach", &id]);
+    until("it to attach", || env.json(["show", &format!("shm/{id}"), "--json"])["objects"][0]["nattch"] == 1);
+    let memfd = [Refusal::of(libc::SYS_memfd_create, libc::EMFILE)];
+    for (line, subject) in [(vec!["why", "--json"], "calls of processes"), (vec!["ps", "--json"], "mappings")] {
+        let pid = holder.pid.to_string();
+        let output = env.ipcx_refused(&memfd, line.into_iter().chain([&pid[..]])).output().unwrap();
+        let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let gaps = document["gaps"].as_array().unwrap();
+        let gap = gaps.iter().find(|gap| gap["subject"] == subject).unwrap_or_else(|| panic!("{document:#}"));
+        assert_eq!((&gap["call"], &gap["errno"]), (&json!("memfd_create"), &json!("EMFILE")), "{gap:#}");
+    }
+}
+
 /// A thread of ours in a call that waits, and its number.
 fn blocked(call: impl FnOnce() + Send + 'static) -> (std::thread::JoinHandle<()>, i32) {
     let (tell, told) = std::sync::mpsc::channel();
