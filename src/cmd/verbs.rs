@@ -8,6 +8,7 @@ use crate::mech::{self, Access, Change, Created, Opened, Spec};
 use crate::model::{Ident, Kind, Needs, ObjectRef, Text};
 use crate::render::hexdump;
 use crate::sys::child::{Child, Start};
+use crate::sys::guardian::Guardian;
 use crate::sys::waiter::{self, Stop, Waiter};
 use crate::sys::{run, users};
 use clap::Args;
@@ -160,6 +161,19 @@ pub fn before_command(error: anyhow::Error) -> anyhow::Error {
         }
         _ => error,
     }
+}
+
+/// Starts a process that does this after us and a command of ours, however they end.
+pub fn guardian(of: &str, work: impl FnOnce()) -> anyhow::Result<Guardian> {
+    Guardian::start(work).map_err(|errno| {
+        let error = Error::new("fork", errno, format_args!("the guardian of {of}"));
+        let error = match errno {
+            Errno::ECHILD => error.because("it was killed at once"),
+            Errno::EAGAIN => error.because("there are too many processes").with_status(Status::Limit),
+            _ => error,
+        };
+        before_command(error.doing("cannot start"))
+    })
 }
 
 /// Why a command could not be run: status 126, or 127 where it was not found.

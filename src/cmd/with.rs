@@ -77,15 +77,7 @@ pub fn run(args: &WithArgs, ctx: &mut Context) -> Outcome {
         isolate(ctx).map_err(verbs::before_command)?;
     }
     let scope = Scope::plan(&args.objects).doing("cannot choose").map_err(verbs::before_command)?;
-    let guardian = Guardian::start(|| drop(scope.remove())).map_err(|errno| {
-        let error = Error::new("fork", errno, "the guardian of the objects");
-        let error = match errno {
-            Errno::ECHILD => error.because("it was killed at once"),
-            Errno::EAGAIN => error.because("there are too many processes").with_status(Status::Limit),
-            _ => error,
-        };
-        verbs::before_command(error.doing("cannot start"))
-    })?;
+    let guardian = verbs::guardian("the objects", || drop(scope.remove()))?;
     let references = match scope.make().doing("cannot create") {
         Ok(references) => references,
         Err(error) => {

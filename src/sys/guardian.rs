@@ -12,7 +12,8 @@ use std::io;
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// What it is called in /proc/PID/comm, which has room for 15 bytes.
 const NAME: &std::ffi::CStr = c"ipcx-guardian";
@@ -59,6 +60,13 @@ impl Guardian {
         self.socket.as_fd()
     }
 
+    /// Has it do its work now, after the end of the command, and waits until it is done, or it was killed.
+    pub fn finish(self) {
+        drop(self.socket);
+        // SAFETY: waitpid may be given no room for the status; the guardian is our child and not yet reaped.
+        while Errno::result(unsafe { libc::waitpid(self.pid, ptr::null_mut(), 0) }) == Err(Errno::EINTR) {}
+    }
+
     /// Ends it with its work undone.
     pub fn dismiss(self) {
         // SAFETY: kill takes numbers and waitpid may be given no room for the status. The guardian is our child
@@ -67,6 +75,43 @@ impl Guardian {
             libc::kill(self.pid, libc::SIGKILL);
             while Errno::result(libc::waitpid(self.pid, ptr::null_mut(), 0)) == Err(Errno::EINTR) {}
         }
+    }
+}
+
+/// A number that a guardian and its maker share.
+pub struct Tally(NonNull<AtomicU32>);
+
+impl Tally {
+    /// Zero. ENOMEM without memory.
+    pub fn new() -> nix::Result<Tally> {
+        let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
+        // SAFETY: with a null address the kernel chooses a range that nothing else uses.
+        let at = unsafe { libc::mmap(ptr::null_mut(), size_of::<AtomicU32>(), protection, flags, -1, 0) };
+        if at == libc::MAP_FAILED {
+            return Err(Errno::last());
+        }
+        NonNull::new(at.cast()).map(Tally).ok_or(Errno::EFAULT)
+    }
+
+    fn word(&self) -> &AtomicU32 {
+        // SAFETY: the mapping begins with a page of zeros and lives as long as we.
+        unsafe { self.0.as_ref() }
+    }
+
+    pub fn add(&self, more: u32) {
+        self.word().fetch_add(more, Ordering::AcqRel);
+    }
+
+    /// All of it, which is zero then: of two who take it one has it.
+    pub fn take(&self) -> u32 {
+        self.word().swap(0, Ordering::AcqRel)
+    }
+}
+
+impl Drop for Tally {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is ours and of this length.
+        unsafe { libc::munmap(self.0.as_ptr().cast(), size_of::<AtomicU32>()) };
     }
 }
 

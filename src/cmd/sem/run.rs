@@ -3,8 +3,12 @@
 use super::spec::Part;
 use crate::args::{SemRef, WaitArgs};
 use crate::cmd::{Context, Outcome, verbs};
-use crate::error::{Doing as _, Error};
+use crate::error::{Doing as _, Error, Result};
+use crate::exit::Status;
 use crate::mech::{Access, Counter, Op};
+use crate::model::Wait;
+use crate::sys::child::Start;
+use crate::sys::guardian::Tally;
 use crate::sys::waiter::{self, Waiter};
 use clap::Args;
 use nix::errno::Errno;
@@ -21,8 +25,9 @@ Examples:
 
 Of a System V set, ipcx takes with undo and becomes the command: the kernel gives back
 what was taken when the command ends, kill -9 included. A POSIX semaphore has no such
-thing: ipcx waits for the command and gives back, unless ipcx itself is killed by -9.
-The status is that of the command.")]
+thing: ipcx waits for the command, and a guardian process that outlives both gives back;
+kill -9 of ipcx and of its guardian loses what was taken. The status is that of the
+command.")]
 pub struct RunArgs {
     #[command(flatten)]
     target: SemRef,
@@ -54,17 +59,47 @@ pub fn run(args: &RunArgs, ctx: &mut Context) -> Outcome {
     Err(verbs::become_command(&args.command))
 }
 
-/// Runs the command as a child and gives back afterwards.
+/// Runs the command as a child. A guardian gives back afterwards, also if we do not live to see it.
 fn beside(args: &RunArgs, counter: &mut dyn Counter, waiter: Waiter, ctx: &mut Context) -> Outcome {
-    ctx.ui.note("a POSIX semaphore is given back by ipcx alone: killed by -9 it could not; a System V set has undo");
-    counter.wait(args.part.index, args.part.amount, &waiter).doing(ACT).map_err(verbs::before_command)?;
+    ctx.ui.note(
+        "a POSIX semaphore is given back by a process of ipcx; if that is killed by -9 as well, it is not; \
+         a System V set has undo",
+    );
+    let index = args.part.index;
+    let taken = Tally::new().map_err(|errno| Error::new("mmap", errno, &args.target.reference).doing(ACT));
+    let taken = taken.map_err(verbs::before_command)?;
+    let guardian = verbs::guardian("the semaphore", || drop(give_back(&taken, counter, index)))?;
+    for _ in 0..args.part.amount {
+        if let Err(error) = counter.wait(index, 1, &waiter) {
+            guardian.dismiss();
+            // Whoever asks for several gets all of them or none.
+            drop(give_back(&taken, counter, index));
+            return Err(verbs::before_command(error.doing(ACT)));
+        }
+        taken.add(1);
+    }
     drop(waiter);
     // The deadline was for taking; the command may run as long as it likes.
-    let waiter = Waiter::new(crate::model::Wait::Forever);
+    let waiter = Waiter::new(Wait::Forever);
     let ended = match waiter::caught() {
-        Some(signal) => Ok(crate::exit::Status::Signal(signal)),
-        None => verbs::run_command(&args.command, &waiter),
+        Some(signal) => Ok(Status::Signal(signal)),
+        None => {
+            let start = Start { argv: &args.command, announced: Some(guardian.socket()), ..Start::default() };
+            verbs::run_child(start, &waiter)
+        }
     };
-    counter.post(args.part.index, args.part.amount).doing("cannot give back")?;
+    guardian.finish();
+    // It was killed, or could not.
+    give_back(&taken, counter, index).doing("cannot give back")?;
     ended
+}
+
+/// Gives back what was taken, unless that was done already.
+fn give_back(taken: &Tally, counter: &mut dyn Counter, index: u16) -> Result<()> {
+    let amount = taken.take();
+    let given = counter.post(index, u16::try_from(amount).unwrap_or(u16::MAX));
+    if given.is_err() {
+        taken.add(amount);
+    }
+    given
 }

@@ -11,9 +11,11 @@ mod part;
 mod sys;
 
 use assert_cmd::Command;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Write as _;
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -309,8 +311,12 @@ impl Running {
         let output = format!("/proc/{}/fd/1", self.pid);
         // What another test has forked has our end, too, until it executes its program.
         until("the last reader to go", || {
-            let opened = fs::File::options().write(true).custom_flags(libc::O_NONBLOCK).open(&output);
-            opened.is_err_and(|error| [libc::ENXIO, libc::ENOENT].contains(&error.raw_os_error().unwrap()))
+            let Ok(opened) = fs::File::options().write(true).custom_flags(libc::O_NONBLOCK).open(&output) else {
+                return true;
+            };
+            let mut polled = [PollFd::new(opened.as_fd(), PollFlags::empty())];
+            poll(&mut polled, PollTimeout::ZERO).unwrap();
+            polled[0].revents().is_some_and(|events| events.contains(PollFlags::POLLERR))
         });
     }
 

@@ -1,4 +1,6 @@
 use super::{FAMILIES, blocked_in, each_family, values};
+use crate::cmd::with::guardian;
+use crate::cmd::with::killed::kill;
 use crate::kit::{Env, until};
 use std::fs;
 
@@ -82,6 +84,42 @@ fn of_a_posix_semaphore_it_says_what_it_cannot_promise_and_does_its_best() {
         assert_eq!(run.status().code(), Some(status));
         assert_eq!(values(&env, "/slots"), [1]);
     }
+}
+
+#[test]
+fn a_posix_semaphore_comes_back_when_ipcx_or_the_guardian_is_killed() {
+    let env = Env::new();
+    env.out(["sem", "create", "/slots", "--value", "3"]);
+    let held = || {
+        let mut run =
+            env.start(["sem", "run", "-q", "/slots", "-n", "2", "--", "sh", "-c", "echo held; read x; exit 5"]);
+        assert_eq!(run.line(), "held");
+        assert_eq!(values(&env, "/slots"), [1]);
+        run
+    };
+    let mut run = held();
+    run.signal(libc::SIGKILL);
+    run.wait_end();
+    until("it to be given back", || values(&env, "/slots") == [3]);
+    let mut run = held();
+    kill(guardian(run.pid));
+    run.write(b"\n");
+    assert_eq!(run.status().code(), Some(5));
+    assert_eq!(values(&env, "/slots"), [3]);
+}
+
+#[test]
+fn several_places_are_taken_together_or_not_at_all() {
+    let env = Env::new();
+    env.out(["sem", "create", "/slots", "--value", "2"]);
+    let refused = |how: &[&str], status| {
+        let args = ["sem", "run", "-q", "/slots", "-n", "3"].into_iter().chain(how.iter().copied());
+        env.ipcx(args.chain(["--", "touch", "ran"])).assert().code(status);
+        assert_eq!(values(&env, "/slots"), [2]);
+        assert!(!env.path("ran").exists());
+    };
+    refused(&["--nowait"], 6);
+    refused(&["--timeout", "10ms"], 124);
 }
 
 #[test]

@@ -3,7 +3,7 @@ use crate::kit::{Env, Running, until};
 use std::fs;
 use std::time::{Duration, Instant};
 
-fn kill(pid: u32) {
+pub fn kill(pid: u32) {
     let status = std::process::Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();
     assert!(status.success());
 }

@@ -1,5 +1,5 @@
 mod isolate;
-mod killed;
+pub mod killed;
 mod run;
 
 use crate::kit::{Env, until};
@@ -60,9 +60,9 @@ fn children(parent: u32, name: &str) -> Vec<u32> {
     pids.filter(|pid| stat(*pid).is_some_and(|(comm, fields)| comm == name && fields[1] == parent)).collect()
 }
 
-/// The guardian that a running `ipcx with` has.
+/// The guardian that a running `ipcx with` has, or a `sem run` of a POSIX semaphore.
 #[track_caller]
-fn guardian(of: u32) -> u32 {
+pub fn guardian(of: u32) -> u32 {
     let found = children(of, "ipcx-guardian");
     assert_eq!(found.len(), 1, "guardians of {of}: {found:?}");
     found[0]
