@@ -244,7 +244,7 @@ mod tests {
     use crate::model::{Ident, Kind, ObjectRef, Text};
     use std::fs;
     use std::os::unix::ffi::OsStrExt as _;
-    use std::os::unix::net::UnixListener;
+    use std::os::unix::net::{UnixListener, UnixStream};
     use std::path::PathBuf;
     use tempfile::TempDir;
 
@@ -257,6 +257,10 @@ mod tests {
         fn new() -> Orphan {
             let orphan = Orphan { directory: tempfile::tempdir().unwrap() };
             drop(UnixListener::bind(orphan.path()).unwrap());
+            // What another test has forked has the socket, too, until it executes its program.
+            while UnixStream::connect(orphan.path()).is_ok() {
+                std::thread::yield_now();
+            }
             orphan
         }
 
