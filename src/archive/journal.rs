@@ -28,6 +28,8 @@ enum Line {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         slot: Option<PathBuf>,
     },
+    /// That slot, by the number that it alone has: who has not made it does not know that.
+    Slot { uuid: String },
     /// A queue from which is taken.
     Queue(Box<Entry>),
     /// A message of the queue before it.
@@ -43,6 +45,10 @@ enum Line {
 pub struct Journal {
     file: File,
     pub path: PathBuf,
+    /// The bytes of the lines in it.
+    length: u64,
+    /// Whether there may be a part of a line behind them.
+    is_torn: bool,
     /// How many messages are in it.
     pub taken: u64,
 }
@@ -66,13 +72,18 @@ impl Journal {
                 _ => error,
             }
         })?;
-        let mut journal = Journal { file, path, taken: 0 };
+        let mut journal = Journal { file, path, length: 0, is_torn: false, taken: 0 };
         if let Err(error) = journal.add(&Line::Journal { version: VERSION, slot: Some(slot.to_owned()) }) {
             // Nothing is in it, and it would be in the way of the next one.
             drop(journal.remove());
             return Err(error);
         }
         Ok(journal)
+    }
+
+    /// The slot is there.
+    pub fn slot(&mut self, uuid: &str) -> Result<()> {
+        self.add(&Line::Slot { uuid: uuid.to_owned() })
     }
 
     /// What follows is taken from this queue.
@@ -95,8 +106,29 @@ impl Journal {
     fn add(&mut self, line: &Line) -> Result<()> {
         let mut bytes = serde_json::to_vec(line).map_err(|error| self.fail("write", &error.into()))?;
         bytes.push(b'\n');
-        let added = self.file.write_all(&bytes).and_then(|()| self.file.sync_data());
-        added.map_err(|error| self.fail("write", &error))
+        self.cut()?;
+        self.is_torn = true;
+        match self.file.write_all(&bytes).and_then(|()| self.file.sync_data()) {
+            Ok(()) => {
+                self.length += bytes.len() as u64;
+                self.is_torn = false;
+                Ok(())
+            }
+            Err(error) => {
+                // If it cannot be done now, it is before the next one.
+                drop(self.cut());
+                Err(self.fail("write", &error))
+            }
+        }
+    }
+
+    /// Cuts off what is there of a line that could not be written: the next one would stand behind it.
+    fn cut(&mut self) -> Result<()> {
+        if self.is_torn {
+            self.file.set_len(self.length).map_err(|error| self.fail("ftruncate", &error))?;
+            self.is_torn = false;
+        }
+        Ok(())
     }
 
     fn fail(&self, call: &'static str, error: &io::Error) -> Error {
@@ -110,8 +142,18 @@ pub struct Read {
     pub held: Vec<Vec<Vec<u8>>>,
     /// Whether its last line was cut off.
     pub torn: bool,
-    /// Where the message in hand was put, and the number of the last one that is in the journal.
-    pub slot: Option<(PathBuf, u64)>,
+    /// Where the message in hand was put.
+    pub slot: Option<InHand>,
+}
+
+/// The slot of a journal.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct InHand {
+    pub place: PathBuf,
+    /// Empty if it was never used.
+    pub uuid: String,
+    /// The number of the last message that is in the journal.
+    pub last: u64,
 }
 
 /// Reads a journal; `Err` says in words what is wrong with it.
@@ -129,9 +171,16 @@ pub fn read(mut from: impl BufRead) -> std::result::Result<Read, String> {
         let is_last = from.fill_buf().is_ok_and(<[u8]>::is_empty);
         let parsed = serde_json::from_slice::<Line>(&line).ok().filter(|_| is_whole);
         match (parsed, number) {
-            (Some(Line::Journal { version: VERSION, slot }), 1) => read.slot = slot.map(|slot| (slot, 0)),
+            (Some(Line::Journal { version: VERSION, slot }), 1) => {
+                read.slot = slot.map(|place| InHand { place, uuid: String::new(), last: 0 });
+            }
             (Some(Line::Journal { version, .. }), 1) => {
                 return Err(format!("it is a journal of version {version}, which this ipcx does not know"));
+            }
+            (Some(Line::Slot { uuid }), 2) => {
+                if let Some(slot) = &mut read.slot {
+                    slot.uuid = uuid;
+                }
             }
             (Some(Line::Queue(entry)), 2..) => {
                 read.manifest.objects.push(*entry);
@@ -147,8 +196,8 @@ pub fn read(mut from: impl BufRead) -> std::result::Result<Read, String> {
                 let member = Member { member: String::new(), size: text.len() as u64, sha256: sum(&text) };
                 messages.push(Message { kind: None, priority: Some(priority), text: member });
                 held.push(text);
-                if let Some((_, last)) = &mut read.slot {
-                    *last = of_slot;
+                if let Some(slot) = &mut read.slot {
+                    slot.last = of_slot;
                 }
             }
             (None, 2..) if is_last => read.torn = true,
@@ -169,6 +218,7 @@ mod tests {
     fn written() -> Vec<u8> {
         let directory = tempfile::tempdir().unwrap();
         let mut journal = Journal::create(directory.path().join("a.drain"), Path::new("/dev/shm/x")).unwrap();
+        journal.slot("ab").unwrap();
         journal.queue(&queue("/jobs", 3)).unwrap();
         journal.message(5, 1, b"first").unwrap();
         journal.message(0, 2, b"").unwrap();
@@ -184,7 +234,7 @@ mod tests {
         let whole = read(&bytes[..]).unwrap();
         assert_eq!(whole.held, [vec![b"first".to_vec(), Vec::new()]]);
         assert!(!whole.torn);
-        assert_eq!(whole.slot, Some((PathBuf::from("/dev/shm/x"), 2)));
+        assert_eq!(whole.slot, Some(InHand { place: PathBuf::from("/dev/shm/x"), uuid: "ab".to_owned(), last: 2 }));
         assert_eq!(whole.manifest.check(), Ok(()));
         // Wherever it was cut off, what stands before is there and nothing is invented.
         let first = bytes.iter().position(|byte| *byte == b'\n').unwrap() + 1;

@@ -14,7 +14,7 @@ mod writer;
 pub use format::{Content, Entry, Host, Manifest, Member, Message, sum};
 #[cfg(any(test, fuzzing))]
 pub use journal::read as read_journal;
-pub use journal::{Journal, beside};
+pub use journal::{InHand, Journal, beside};
 pub use reader::Archive;
 pub use writer::Writer;
 

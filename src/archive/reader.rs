@@ -29,7 +29,7 @@ pub struct Archive {
     /// Whether the last line of a journal was cut off.
     pub torn: bool,
     /// Of a journal, where the message in hand was put, and the number of the last one that is in it.
-    pub slot: Option<(PathBuf, u64)>,
+    pub slot: Option<super::journal::InHand>,
     /// The file as it was when it was checked.
     checked: Version,
 }
@@ -122,7 +122,10 @@ impl Archive {
         match &self.places[object] {
             Places::Held(messages) => Ok(messages[number].clone()),
             Places::At(offsets) => {
-                let size = self.manifest.objects[object].members()[number].size;
+                let Content::Channel { messages, .. } = &self.manifest.objects[object].content else {
+                    return Err(bad(&self.path, "it holds no messages there"));
+                };
+                let size = messages[number].text.size;
                 let mut text = Vec::new();
                 let mut file = &self.file;
                 file.seek(SeekFrom::Start(offsets[number]))

@@ -4,7 +4,8 @@ use super::stale::column;
 use super::{Context, Outcome};
 use crate::archive::{Archive, Content, Entry, Host};
 use crate::args::SomeRefs;
-use crate::error::{Doing as _, Error};
+use crate::cmd::verbs;
+use crate::error::{Doing as _, Error, ResultLost};
 use crate::exit::Status;
 use crate::inventory::saved::{self, Restored};
 use crate::model::{Align, Escaped, Field, Ident, ObjectRef, Seen, Text, Value, Wait};
@@ -57,7 +58,7 @@ pub struct RestoreArgs {
 pub fn run(args: &RestoreArgs, ctx: &mut Context) -> Outcome {
     let _waiter = Waiter::new(Wait::Forever);
     let mut archive = Archive::open(&args.file).doing("cannot read")?;
-    saved::complete(&mut archive).iter().for_each(|note| ctx.ui.note(note));
+    saved::complete(&mut archive, !args.list).iter().for_each(|note| ctx.ui.note(note));
     let (there, here) = (&archive.manifest.host, Host::here());
     if *there != here {
         let told = |host: &Host| {
@@ -87,8 +88,15 @@ pub fn run(args: &RestoreArgs, ctx: &mut Context) -> Outcome {
         return Ok(status);
     }
     for at in chosen {
-        match saved::restore(&archive, at) {
-            Ok(restored) => say(&archive.manifest.objects[at], &restored, ctx)?,
+        let restored = saved::restore(&archive, at);
+        match restored
+            .map(|restored| say(&archive.manifest.objects[at], &restored, ctx).map_err(|lost| (restored, lost)))
+        {
+            Ok(Ok(())) => {}
+            Ok(Err((restored, lost))) => {
+                ctx.ui.warn(format_args!("{}", verbs::take_back(&restored.reference)));
+                return Err(lost);
+            }
             Err(error) => {
                 let failed = ctx.ui.report(&error.doing("cannot restore"));
                 status = if status == Status::Done { failed } else { status };
@@ -120,7 +128,7 @@ fn say(entry: &Entry, restored: &Restored, ctx: &mut Context) -> anyhow::Result<
         _ => reference.to_string().into_bytes(),
     };
     line.push(b'\n');
-    ctx.ui.out.payload(&line).map_err(|(_, failed)| failed)?;
+    ctx.ui.out.payload(&line).map_err(|(_, failed)| anyhow::Error::from(failed).context(ResultLost))?;
     for note in notes {
         ctx.ui.note(format_args!("{} was restored as {reference}: {note}", entry.shown));
     }

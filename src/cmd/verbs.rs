@@ -57,17 +57,22 @@ pub fn create(kind: Kind, reference: Option<&ObjectRef>, spec: &Spec, ctx: &mut 
     line.push(b'\n');
     if let Err((_, failed)) = ctx.ui.out.payload(&line) {
         if new {
-            let removed = inventory::find(&reference, Needs::SCAN).and_then(|object| mechanism.remove(&object));
-            ctx.ui.warn(match removed {
-                Ok(_) => format!("{reference} was removed again, because its reference could not be written"),
-                Err(error) => format!(
-                    "{reference} was made, its reference could not be written, and it could not be removed: {error}"
-                ),
-            });
+            ctx.ui.warn(take_back(&reference));
         }
         return Err(anyhow::Error::from(failed).context(ResultLost));
     }
     Ok(Status::Done)
+}
+
+/// Removes an object that was made and of which nobody could be told; what is to be said of that.
+pub fn take_back(reference: &ObjectRef) -> String {
+    let found = inventory::find(reference, Needs::SCAN);
+    match found.and_then(|object| mech::of(reference).remove(&object)) {
+        Ok(_) => format!("{reference} was removed again, because its reference could not be written"),
+        Err(error) => {
+            format!("{reference} was made, its reference could not be written, and it could not be removed: {error}")
+        }
+    }
 }
 
 /// Opens the object of a verb.

@@ -69,15 +69,11 @@ fn beside(args: &RunArgs, counter: &mut dyn Counter, waiter: Waiter, ctx: &mut C
     let taken = Tally::new().map_err(|errno| Error::new("mmap", errno, &args.target.reference).doing(ACT));
     let taken = taken.map_err(verbs::before_command)?;
     let guardian = verbs::guardian("the semaphore", || drop(give_back(&taken, counter, index)))?;
-    for _ in 0..args.part.amount {
-        if let Err(error) = counter.wait(index, 1, &waiter) {
-            guardian.dismiss();
-            // Whoever asks for several gets all of them or none.
-            drop(give_back(&taken, counter, index));
-            return Err(verbs::before_command(error.doing(ACT)));
-        }
-        taken.add(1);
+    if let Err(error) = counter.wait(index, args.part.amount, &waiter) {
+        guardian.dismiss();
+        return Err(verbs::before_command(error.doing(ACT)));
     }
+    taken.add(args.part.amount.into());
     drop(waiter);
     // The deadline was for taking; the command may run as long as it likes.
     let waiter = Waiter::new(Wait::Forever);

@@ -18,9 +18,8 @@ Examples:
   ipcx sem wait /slots --timeout 2s || echo busy
   ipcx sem wait key/1234 -i 2 -n 3
 
-What was taken stays taken when ipcx ends; `ipcx sem run` gives it back by itself. Of a
-System V set the whole amount is taken at once; of a POSIX semaphore one by one, and
-given back if it does not come to the end.")]
+What was taken stays taken when ipcx ends; `ipcx sem run` gives it back by itself. The
+whole amount is taken at once; who waits for less may be served before.")]
 pub struct WaitCommand {
     #[command(flatten)]
     target: SemRef,

@@ -2,7 +2,7 @@
 //! journal on the disk.
 
 use super::copy::Messages;
-use crate::archive::{Archive, Entry, Journal, beside};
+use crate::archive::{Archive, Entry, InHand, Journal, beside};
 use crate::error::{Error, Result, describe};
 use crate::exit::Status;
 use crate::mech::{Channel, Limits, Pick, Slot, Source, Tag};
@@ -10,6 +10,9 @@ use crate::model::Wait;
 use crate::sys::random;
 use crate::sys::waiter::Waiter;
 use std::path::{Path, PathBuf};
+
+/// What the path of a slot begins with; sixteen digits follow.
+const PLACE: &str = "/dev/shm/ipcx-drain-";
 
 /// What is taken, until an archive has it.
 pub struct Drain {
@@ -27,12 +30,14 @@ impl Drain {
     /// nowhere else.
     pub fn create(archive: &Path) -> Result<Drain> {
         let number = random::number().map_err(|errno| Error::new("getrandom", errno, "random numbers"))?;
-        let place = PathBuf::from(format!("/dev/shm/ipcx-drain-{number:016x}"));
-        let journal = Journal::create(beside(archive), &place)?;
-        match Slot::open(&place, &Waiter::new(Wait::Never)) {
+        let place = PathBuf::from(format!("{PLACE}{number:016x}"));
+        let mut journal = Journal::create(beside(archive), &place)?;
+        let opened = Slot::open(&place, &Waiter::new(Wait::Never));
+        match opened.and_then(|slot| journal.slot(&slot.uuid()).map(|()| slot)) {
             Ok(slot) => Ok(Drain { journal, slot }),
             Err(error) => {
-                drop(journal.remove());
+                // Nobody else has this name, and nothing was taken.
+                drop((std::fs::remove_file(&place), journal.remove()));
                 Err(error)
             }
         }
@@ -60,7 +65,7 @@ impl Drain {
                 let what = match channel.send(text, tag, &Waiter::last_act()) {
                     Ok(()) => {
                         self.slot.clear();
-                        "the message in hand went back into the queue, behind those of its priority"
+                        "the message in hand was put back into the queue, behind those of its priority"
                     }
                     Err(_) => "the message in hand is where the journal says",
                 };
@@ -86,18 +91,24 @@ impl Drain {
     }
 }
 
-/// Adds to a journal the message that was in hand when its writer ended; what is to be said of it.
-pub fn complete(archive: &mut Archive) -> Vec<String> {
-    let Some((place, last)) = archive.slot.clone().filter(|(place, _)| place.symlink_metadata().is_ok()) else {
-        let torn =
-            archive.torn.then_some("the last line of the journal was cut off: a message that was taken then is lost");
-        return torn.map(str::to_owned).into_iter().collect();
+/// Adds to a journal the message that was in hand when its writer ended; what is to be said of it. Who wrote the journal
+/// may be somebody else: a slot is taken for that of it only if it has the number that the journal knows. One that has
+/// nothing to give is removed, if `may_remove`.
+pub fn complete(archive: &mut Archive, may_remove: bool) -> Vec<String> {
+    let lost = "the last line of the journal was cut off: a message that was taken then is lost";
+    let Some(InHand { place, uuid, last }) = archive.slot.clone().filter(|slot| is_there(&slot.place)) else {
+        return archive.torn.then(|| lost.to_owned()).into_iter().collect();
     };
     let shown = crate::model::Escaped(place.as_os_str().as_encoded_bytes()).to_string();
     let slot = match Slot::open(&place, &Waiter::new(Wait::Never)) {
         Ok(slot) => slot,
         Err(error) => return vec![format!("the message that was taken last may be missing: {error}")],
     };
+    if slot.uuid() != uuid {
+        // Killed before it was in use, the writer left one that the journal does not know.
+        let is_unused = uuid.is_empty() && slot.message().is_none();
+        return if is_unused { Vec::new() } else { vec![format!("{shown} is not that of the journal, and is left")] };
+    }
     let mut notes = vec![format!("{shown} held the message that was taken last; it may go when the journal goes")];
     match slot.message() {
         Some((id, Tag::Priority(priority), text, found)) if id.number > last => {
@@ -108,6 +119,14 @@ pub fn complete(archive: &mut Archive) -> Vec<String> {
             notes
         }
         // Nothing is in it that is not in the journal.
-        _ => slot.remove().err().map(|error| error.to_string()).into_iter().collect(),
+        _ if may_remove => slot.remove().err().map(|error| error.to_string()).into_iter().collect(),
+        _ => Vec::new(),
     }
+}
+
+/// Whether a slot is where `save` makes them.
+fn is_there(place: &Path) -> bool {
+    let number = place.to_str().and_then(|place| place.strip_prefix(PLACE));
+    number.is_some_and(|number| number.len() == 16 && number.bytes().all(|byte| byte.is_ascii_hexdigit()))
+        && place.symlink_metadata().is_ok()
 }

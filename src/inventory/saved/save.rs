@@ -158,6 +158,10 @@ fn seen<T: Clone>(seen: &Seen<T>, object: &Object) -> Result<T> {
 }
 
 fn entry(object: &Object, content: Content) -> Result<Entry> {
+    if let Some(Seen::Is(Value::Word("musl"))) = object.facts.get("layout") {
+        let cause = "it is a semaphore of musl, and would come back as one of glibc, which is another file";
+        return Err(Error::refused(&object.reference, Status::Failed, cause));
+    }
     let name = |name: &Seen<Text>| name.known().cloned().unwrap_or_else(|| Text::from(""));
     let mut times = BTreeMap::new();
     for key in ["ctime", "atime", "dtime", "mtime", "stime", "rtime", "otime"] {

@@ -19,7 +19,7 @@ use nix::fcntl::{FallocateFlags, OFlag, fallocate};
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::stat::{FileStat, SFlag, fstat};
 use nix::sys::statfs::{TMPFS_MAGIC, fstatfs};
-use nix::sys::uio::pwrite;
+use nix::sys::uio::{pread, pwrite};
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
@@ -127,6 +127,12 @@ impl Slot {
 
     fn of(path: &Path, file: OwnedFd, size: usize) -> Result<Slot> {
         let Some(room) = size.checked_sub(TEXT_AT) else { return Err(no_slot(path)) };
+        // To map it changes a file: before that, it must look like one of ours.
+        let mut magic = [0; size_of::<u64>()];
+        let got = pread(&file, &mut magic, 0).map_err(|errno| failed(path, "read", errno))?;
+        if got < magic.len() || u64::from_ne_bytes(magic) != MAGIC {
+            return Err(no_slot(path));
+        }
         let slot = Slot { path: path.to_owned(), pages: pages(path, &file, room)?, file, room };
         match (slot.word(MAGIC_AT), slot.word(VERSION_AT)) {
             (MAGIC, VERSION) => {}
@@ -138,6 +144,15 @@ impl Slot {
         }
         let is_sound = slot.held().is_none_or(|held| held <= room) && slot.word(TYPE_AT).cast_signed() >= 0;
         if is_sound { Ok(slot) } else { Err(no_slot(path)) }
+    }
+
+    /// The number that this slot alone has, in hexadecimal digits.
+    pub fn uuid(&self) -> String {
+        format!("{:032x}", self.number_of_its_own())
+    }
+
+    fn number_of_its_own(&self) -> u128 {
+        u128::from(self.word(UUID_AT)) << 64 | u128::from(self.word(UUID_AT + 8))
     }
 
     fn word(&self, at: usize) -> u64 {
@@ -170,8 +185,7 @@ impl Slot {
             NO_PRIORITY => Tag::Type(self.word(TYPE_AT).cast_signed()),
             priority => Tag::Priority(priority),
         };
-        let uuid = u128::from(self.word(UUID_AT)) << 64 | u128::from(self.word(UUID_AT + 8));
-        let id = Id { uuid, number: self.word(NUMBER_AT) };
+        let id = Id { uuid: self.number_of_its_own(), number: self.word(NUMBER_AT) };
         Some((id, tag, self.pages.bytes(TEXT_AT, length), self.word(LENGTH_AT) == NO_LENGTH))
     }
 

@@ -286,3 +286,40 @@ fn an_ordinary_user_is_told_that_he_cannot_choose_identifiers() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("msgq/1 was restored as msgq/2") && said.contains("may not choose"), "{said}");
 }
+
+#[test]
+fn a_journal_of_somebody_else_takes_and_removes_no_message_in_a_slot() {
+    let env = Env::new();
+    env.out(["msgq", "create", "/jobs"]);
+    for slot in ["/dev/shm/mine", "/dev/shm/ipcx-drain-0123456789abcdef"] {
+        env.out(["msgq", "send", "/jobs", "precious"]);
+        env.sh(&format!("! ipcx msgq recv /jobs --durable {slot} >/dev/full")).assert().success();
+        for uuid in ["", "{\"slot\":{\"uuid\":\"00\"}}\n"] {
+            let journal = format!("{{\"journal\":{{\"version\":1,\"slot\":\"{slot}\"}}}}\n{uuid}");
+            fs::write(env.path("forged"), journal).unwrap();
+            env.ipcx(["restore", "forged", "--list"]).assert().success();
+            env.ipcx(["restore", "forged"]).assert().success();
+        }
+        assert_eq!(env.out(["msgq", "recv", "/jobs", "--durable", slot, "--nowait"]), "precious");
+    }
+}
+
+#[test]
+fn what_nobody_can_be_told_of_is_not_made() {
+    let env = Env::new();
+    for name in ["/one", "/two"] {
+        env.out(["sem", "create", name]);
+    }
+    save(&env, &["sem//one", "sem//two"]);
+    remove_all(&env);
+    // A pipe without a reader.
+    env.sh("mkfifo pipe").assert().success();
+    for output in ["/dev/full", "&4"] {
+        let script = format!("exec 3<>pipe 4>pipe 3>&-; ipcx restore a.tar >{output} || echo $? >status");
+        let said = env.sh(&script).output().unwrap().stderr;
+        let said = String::from_utf8(said).unwrap();
+        assert!(said.contains("sem//one was removed again"), "{output}: {said}");
+        assert_eq!(fs::read_to_string(env.path("status")).unwrap(), "1\n", "{output}");
+        assert_eq!(there(&env), [""; 0], "{output}");
+    }
+}

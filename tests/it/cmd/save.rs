@@ -1,9 +1,10 @@
 use crate::kit::look::{by_ref, refs, refused};
-use crate::kit::{Env, Refusal, until};
+use crate::kit::{Env, NOBODY, Refusal, Starts as _, until};
 use crate::skip;
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 
 /// Runs ipcx, which must end with this status; what it said.
@@ -201,7 +202,7 @@ fn without_room_for_the_journal_no_message_is_lost() {
     let texts: Vec<String> = (0..8).map(|n| format!("{n}{}", "x".repeat(3999))).collect();
     queue(&env, &texts.iter().map(|text| ("3", text.as_str())).collect::<Vec<_>>());
     let told = said(&env, 7, &["save", "msgq//jobs", "--drain", "-f", "small/a.tar"]);
-    assert!(told.contains("ENOSPC") && told.contains("went back") && told.contains("a.tar.drain"), "{told}");
+    assert!(told.contains("ENOSPC") && told.contains("put back") && told.contains("a.tar.drain"), "{told}");
     assert_eq!(files(&env, "small"), ["a.tar.drain"]);
     let mut found: Vec<String> = env.out(["msgq", "recv", "/jobs", "--all"]).lines().map(str::to_owned).collect();
     let left = found.len();
@@ -403,4 +404,29 @@ fn a_message_in_hand_that_cannot_be_put_back_comes_from_the_slot() {
     found.extend(env.out(["msgq", "recv", "/jobs", "--all"]).lines().map(str::to_owned));
     found.sort();
     assert_eq!(found, texts);
+}
+
+#[test]
+fn a_drain_that_may_not_keep_its_slot_in_memory_leaves_nothing() {
+    let env = Env::new();
+    queue(&env, &[("0", "a")]);
+    env.sh("chmod 666 /dev/mqueue/jobs; mkdir -m 777 open").assert().success();
+    let mut command = env.command(["save", "msgq//jobs", "--drain", "-f", "open/a.tar"]);
+    let output = command.uid(NOBODY).gid(NOBODY).limited(libc::RLIMIT_MEMLOCK, 0).output().unwrap();
+    assert_eq!(output.status.code(), Some(7), "{output:?}");
+    assert_eq!(files(&env, "open"), [""; 0]);
+    assert_eq!(files(&env, "/dev/shm"), [""; 0]);
+    assert_eq!(env.out(["msgq", "recv", "/jobs"]), "a");
+}
+
+#[test]
+fn a_semaphore_of_musl_would_come_back_as_another_and_is_not_saved() {
+    let env = Env::new();
+    let mut bytes = [0; 32];
+    bytes[0] = 3;
+    fs::write("/dev/shm/m", bytes).unwrap();
+    assert_eq!(env.json(["show", "sem//m", "--json"])["objects"][0]["layout"], "musl");
+    let told = said(&env, 1, &["save", "sem//m", "-f", "a.tar"]);
+    assert!(told.contains("of musl"), "{told}");
+    assert!(!env.path("a.tar").exists());
 }

@@ -36,7 +36,7 @@ impl Named {
             if let Err(errno) = self.semaphore.post() {
                 // Whoever took one of them meanwhile keeps it.
                 for _ in 0..given {
-                    let _ = self.semaphore.try_wait();
+                    let _ = self.semaphore.try_wait(1);
                 }
                 return Err(self.fail(Stop::Errno(errno), "sem_post"));
             }
@@ -52,21 +52,14 @@ impl Counter for Named {
 
     fn wait(&mut self, index: u16, amount: u16, waiter: &Waiter) -> Result<()> {
         self.check(index)?;
-        for taken in 0..amount {
-            let wait = || {
-                if waiter.never() {
-                    self.semaphore.try_wait()
-                } else {
-                    self.semaphore.wait(if waiter.forever() { None } else { waiter.left() })
-                }
-            };
-            waiter.run(wait).map_err(|stop| {
-                // One call takes one: what was taken so far is given back.
-                drop(self.posts(taken));
-                self.fail(stop, "sem_wait")
-            })?;
-        }
-        Ok(())
+        let wait = || {
+            if waiter.never() {
+                self.semaphore.try_wait(amount)
+            } else {
+                self.semaphore.wait(amount, if waiter.forever() { None } else { waiter.left() })
+            }
+        };
+        waiter.run(wait).map_err(|stop| self.fail(stop, "sem_wait"))
     }
 
     fn post(&mut self, index: u16, amount: u16) -> Result<()> {
@@ -95,7 +88,7 @@ impl Counter for Named {
                 let value = self.semaphore.value();
                 match value.cmp(target) {
                     std::cmp::Ordering::Less => self.semaphore.post().map_err(failed)?,
-                    std::cmp::Ordering::Greater => match self.semaphore.try_wait() {
+                    std::cmp::Ordering::Greater => match self.semaphore.try_wait(1) {
                         Ok(()) | Err(Errno::EAGAIN | Errno::EINTR) => {}
                         Err(errno) => return Err(failed(errno)),
                     },

@@ -24,6 +24,21 @@ const VALUE: u64 = 0xffff_ffff;
 const VALUE_MAX: u64 = 0x7fff_ffff;
 const WAITER: u64 = 1 << 32;
 
+/// What those who wait for one have, as in the C library, and what a post wakes.
+const ANY: u32 = u32::MAX;
+/// The last bit is for all who wait for so many or more.
+const MANY: u64 = 31;
+
+/// The bits with which to wait for so many: those of all values that are enough.
+fn waits_for(amount: u64) -> u32 {
+    if amount <= 1 { ANY } else { ANY << amount.min(MANY) }
+}
+
+/// The bit of those for whom so many are enough, so that nobody wakes another who must go on waiting, and that one him.
+fn content_with(value: u64) -> u32 {
+    1 << value.min(MANY - 1)
+}
+
 /// What the file of a new semaphore holds.
 pub(super) fn initial(value: u32) -> [u8; SIZE] {
     let mut bytes = [0; SIZE];
@@ -63,36 +78,40 @@ impl Semaphore {
         let more = |data: u64| (data & VALUE < VALUE_MAX).then_some(data + 1);
         let before = self.data().fetch_update(AcqRel, Relaxed, more).map_err(|_| Errno::EOVERFLOW)?;
         if before >= WAITER {
-            // SAFETY: the address is that of four mapped bytes.
-            unsafe { libc::syscall(libc::SYS_futex, self.value_at(), libc::FUTEX_WAKE, 1) };
+            self.wake(ANY);
         }
         Ok(())
     }
 
-    /// EAGAIN if the value is zero.
-    pub(super) fn try_wait(&self) -> nix::Result<()> {
-        let less = |data: u64| (data & VALUE > 0).then(|| data - 1);
+    /// Takes so many at once; EAGAIN if there are less.
+    pub(super) fn try_wait(&self, amount: u16) -> nix::Result<()> {
+        let amount = u64::from(amount);
+        let less = |data: u64| (data & VALUE >= amount).then(|| data - amount);
         self.data().fetch_update(Acquire, Relaxed, less).map(drop).map_err(|_| Errno::EAGAIN)
     }
 
-    /// Waits; with `left`, no longer than that.
-    pub(super) fn wait(&self, left: Option<Duration>) -> nix::Result<()> {
-        if self.try_wait().is_ok() {
+    /// Waits until there are so many and takes them at once; with `left`, no longer than that.
+    pub(super) fn wait(&self, amount: u16, left: Option<Duration>) -> nix::Result<()> {
+        if self.try_wait(amount).is_ok() {
             return Ok(());
         }
+        let amount = u64::from(amount);
         let until = match left {
             Some(left) => Some(Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC)?).saturating_add(left)),
             None => None,
         };
         self.data().fetch_add(WAITER, Relaxed);
         loop {
-            // Who takes one stops waiting in the same step.
-            let less = |data: u64| (data & VALUE > 0).then(|| data - 1 - WAITER);
-            if self.data().fetch_update(Acquire, Relaxed, less).is_ok() {
-                return Ok(());
+            // Who takes them stops waiting in the same step.
+            let less = |data: u64| (data & VALUE >= amount).then(|| data - amount - WAITER);
+            let Err(data) = self.data().fetch_update(Acquire, Relaxed, less) else { return Ok(()) };
+            let value = data & VALUE;
+            if value > 0 {
+                // The post that woke us is too little for us, and may be enough for somebody else.
+                self.wake(content_with(value));
             }
-            match self.sleep(until) {
-                // It is no longer zero, or somebody woke us.
+            match self.sleep(u32::try_from(value).unwrap_or(0), waits_for(amount), until) {
+                // It is no longer the same, or somebody woke us.
                 Ok(()) | Err(Errno::EAGAIN) => {}
                 Err(errno) => {
                     self.data().fetch_sub(WAITER, Relaxed);
@@ -102,16 +121,23 @@ impl Semaphore {
         }
     }
 
-    /// Sleeps while the value is zero, until it is posted or, by CLOCK_MONOTONIC, this moment has come.
-    fn sleep(&self, until: Option<Duration>) -> nix::Result<()> {
+    /// Wakes one of those who wait with any of these bits.
+    fn wake(&self, bits: u32) {
+        let (call, none) = (libc::FUTEX_WAKE_BITSET, ptr::null::<u32>());
+        // SAFETY: the address is that of four mapped bytes; the two pointers are not used.
+        unsafe { libc::syscall(libc::SYS_futex, self.value_at(), call, 1, none, none, bits) };
+    }
+
+    /// Sleeps while the value is this one, until it is posted or, by CLOCK_MONOTONIC, this moment has come.
+    fn sleep(&self, value: u32, bits: u32, until: Option<Duration>) -> nix::Result<()> {
         let until = until.map(crate::sys::waiter::timespec);
         let until = until.as_ref().map_or(ptr::null(), ptr::from_ref);
         // As glibc does it, so that whoever looks at us knows what we wait for: without an end by the other clock.
         let clock = if until.is_null() { libc::FUTEX_CLOCK_REALTIME } else { 0 };
-        let (call, anybody) = (libc::FUTEX_WAIT_BITSET | clock, libc::FUTEX_BITSET_MATCH_ANY);
+        let call = libc::FUTEX_WAIT_BITSET | clock;
         // SAFETY: the address is that of four mapped bytes, and the time outlives the call.
         let slept =
-            unsafe { libc::syscall(libc::SYS_futex, self.value_at(), call, 0, until, ptr::null::<u32>(), anybody) };
+            unsafe { libc::syscall(libc::SYS_futex, self.value_at(), call, value, until, ptr::null::<u32>(), bits) };
         Errno::result(slept).map(drop)
     }
 

@@ -123,6 +123,47 @@ fn several_places_are_taken_together_or_not_at_all() {
 }
 
 #[test]
+fn who_takes_several_never_waits_for_another_with_a_part_of_them() {
+    let env = Env::new();
+    env.out(["sem", "create", "/slots", "--value", "3"]);
+    let many = |amount: &str| {
+        env.start_sh(&format!(
+            "n=0; while [ $n -lt 60 ]; do ipcx sem run -q /slots -n {amount} --timeout 30s -- true || exit; n=$((n + 1)); done"
+        ))
+    };
+    let all: Vec<_> = ["2", "3", "1", "2", "1", "3"].map(many).into_iter().collect();
+    for one in all {
+        assert_eq!(one.status().code(), Some(0));
+    }
+    assert_eq!(values(&env, "/slots"), [3]);
+}
+
+#[test]
+fn a_post_that_is_too_little_for_one_goes_to_the_next() {
+    let env = Env::new();
+    env.out(["sem", "create", "/slots"]);
+    let waits = |amount: &str| {
+        let mut wait = env.start(["sem", "wait", "/slots", "-n", amount]);
+        wait.wait_blocked("futex");
+        wait
+    };
+    let (three, two, one) = (waits("3"), waits("2"), waits("1"));
+    env.out(["sem", "post", "/slots"]);
+    assert_eq!(one.status().code(), Some(0));
+    // The same value again, which both others have seen.
+    let one = waits("1");
+    env.out(["sem", "post", "/slots"]);
+    assert_eq!(one.status().code(), Some(0));
+    let said = env.json(["why", "--json", "sem//slots"]);
+    assert_eq!(said["objects"].as_array().unwrap().len(), 2, "{said:#}");
+    env.out(["sem", "post", "/slots", "-n", "2"]);
+    assert_eq!(two.status().code(), Some(0));
+    env.out(["sem", "post", "/slots", "-n", "3"]);
+    assert_eq!(three.status().code(), Some(0));
+    assert_eq!(values(&env, "/slots"), [0]);
+}
+
+#[test]
 fn a_command_that_refuses_to_die_is_still_waited_for() {
     let env = Env::new();
     env.out(["sem", "create", "/slots", "--value", "1"]);
