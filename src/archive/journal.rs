@@ -150,7 +150,7 @@ pub struct Read {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct InHand {
     pub place: PathBuf,
-    /// Empty if it was never used.
+    /// Empty if nothing was taken yet.
     pub uuid: String,
     /// The number of the last message that is in the journal.
     pub last: u64,

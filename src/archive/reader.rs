@@ -1,5 +1,6 @@
 //! An archive that is read: all of it is checked before any of it is used.
 
+use super::InHand;
 use super::format::{Content, MANIFEST, MANIFEST_MAX, Manifest, Member, Message, VERSION, hex, sum};
 use super::writer::{BLOCK, PIECE};
 use super::{bad, journal, shown};
@@ -28,8 +29,8 @@ pub struct Archive {
     places: Vec<Places>,
     /// Whether the last line of a journal was cut off.
     pub torn: bool,
-    /// Of a journal, where the message in hand was put, and the number of the last one that is in it.
-    pub slot: Option<super::journal::InHand>,
+    /// Of a journal, where the message in hand was put.
+    pub slot: Option<InHand>,
     /// The file as it was when it was checked.
     checked: Version,
 }

@@ -1,10 +1,9 @@
 //! `ipcx restore`: make the objects of an archive again.
 
 use super::stale::column;
-use super::{Context, Outcome};
+use super::{Context, Outcome, verbs};
 use crate::archive::{Archive, Content, Entry, Host};
 use crate::args::SomeRefs;
-use crate::cmd::verbs;
 use crate::error::{Doing as _, Error, ResultLost};
 use crate::exit::Status;
 use crate::inventory::saved::{self, Restored};
@@ -88,14 +87,12 @@ pub fn run(args: &RestoreArgs, ctx: &mut Context) -> Outcome {
         return Ok(status);
     }
     for at in chosen {
-        let restored = saved::restore(&archive, at);
-        match restored
-            .map(|restored| say(&archive.manifest.objects[at], &restored, ctx).map_err(|lost| (restored, lost)))
-        {
-            Ok(Ok(())) => {}
-            Ok(Err((restored, lost))) => {
-                ctx.ui.warn(format_args!("{}", verbs::take_back(&restored.reference)));
-                return Err(lost);
+        match saved::restore(&archive, at) {
+            Ok(restored) => {
+                if let Err(lost) = say(&archive.manifest.objects[at], &restored, ctx) {
+                    ctx.ui.warn(verbs::take_back(&restored.reference));
+                    return Err(lost);
+                }
             }
             Err(error) => {
                 let failed = ctx.ui.report(&error.doing("cannot restore"));

@@ -4,6 +4,7 @@ use super::scene::Scene;
 use super::wakers::{self, Need};
 use crate::mech::{self, sem, sock};
 use crate::model::{Awaits, Blocked, Ident, Kind, Needs, Object, ObjectRef, Resource, Signal, Task, Text};
+use crate::proc::holders::{FileId, What};
 use crate::proc::processes::Clock;
 use crate::proc::{process, status, task};
 use crate::sys::signal::real_time;
@@ -118,13 +119,14 @@ impl<'a> Facts<'a> {
     /// The unix socket in whose queue a thread waits for room: where it sends a datagram, or connects to.
     pub fn receiver(&self, blocked: &Blocked) -> Option<Resource> {
         let (Awaits::Write { file, to, .. } | Awaits::Connect { file, to, .. }) = &blocked.awaits else { return None };
-        // All sockets lie on one device.
         let Resource::File { dev, ino } = *file else { return None };
+        self.scene.holders().descriptors().get(What::Socket, FileId { dev, ino })?;
         let sockets = self.sockets().ok()?;
         let to = match to {
             Some(name) => sockets.named(name),
             None => sockets.peer(ino).filter(|peer| peer.datagrams).and_then(|peer| peer.inode),
         };
+        // All sockets lie on one device.
         to.map(|ino| Resource::File { dev, ino })
     }
 

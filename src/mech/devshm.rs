@@ -277,18 +277,18 @@ pub(super) fn change(
     chown: impl Fn(Option<Uid>, Option<Gid>) -> nix::Result<()>,
 ) -> Result<()> {
     let failed = |call, errno| Error::new(call, errno, &object.reference);
-    let (uid, gid) = (wanted.uid.map(Uid::from_raw), wanted.gid.map(Gid::from_raw));
-    if uid.is_some() || gid.is_some() {
-        chown(uid, gid).map_err(|errno| failed("chown", errno))?;
+    let give = |uid: Option<u32>, gid: Option<u32>| chown(uid.map(Uid::from_raw), gid.map(Gid::from_raw));
+    let has_new_owner = wanted.uid.is_some() || wanted.gid.is_some();
+    if has_new_owner {
+        give(wanted.uid, wanted.gid).map_err(|errno| failed("chown", errno))?;
     }
     let Some(Err(errno)) = wanted.mode.map(|mode| chmod(Mode::from_bits_truncate(mode))) else { return Ok(()) };
-    let before = |owner: &Seen<u32>| owner.known().copied();
-    let back = chown(
-        uid.and_then(|_| before(&object.uid)).map(Uid::from_raw),
-        gid.and_then(|_| before(&object.gid)).map(Gid::from_raw),
-    );
     let error = failed("chmod", errno);
-    match back {
+    if !has_new_owner {
+        return Err(error);
+    }
+    let before = |wanted: Option<u32>, was: &Seen<u32>| wanted.and(was.known().copied());
+    match give(before(wanted.uid, &object.uid), before(wanted.gid, &object.gid)) {
         Ok(()) => Err(error),
         Err(errno) => Err(error.hinting(format!("its owner is changed, and could not be changed back ({errno:?})"))),
     }

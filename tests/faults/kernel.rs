@@ -153,14 +153,6 @@ pub fn make(name: &str, key: i32) -> i32 {
     id
 }
 
-/// Heeds the signals that a job in the background of a script ignores, as would all that we start.
-pub fn heed_signals() {
-    for number in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
-        // SAFETY: the default action needs no handler.
-        unsafe { libc::signal(number, libc::SIG_DFL) };
-    }
-}
-
 pub fn send_signal(pid: u32, signal: i32) {
     // SAFETY: kill takes two numbers.
     unsafe { libc::kill(number(pid), signal) };

@@ -46,7 +46,6 @@ const PARTS: &[Part] = &[
 ];
 
 fn main() -> ExitCode {
-    kernel::heed_signals();
     let mut options = Options { full: false, seed: 1 };
     let mut words = Vec::new();
     let mut args = std::env::args().skip(1);

@@ -120,19 +120,20 @@ impl Relay {
                 Ok(0) if waiter::caught().is_none() => return Ok(Status::Done),
                 Ok(_) => {}
                 Err(Failure::Stdout(errno)) => return Err(StdoutFailed(errno).into()),
-                Err(Failure::Stop(Stop::TimedOut)) => {
-                    let cause = format!("timed out after {}", count(self.done, "byte", "bytes"));
-                    return Err(Error::refused("", Status::TimedOut, cause).into());
-                }
+                Err(Failure::Stop(Stop::TimedOut)) => return Err(self.ended(Status::TimedOut, "timed out")),
                 Err(Failure::Stop(Stop::Signal(signal))) => {
-                    let cause = format!("interrupted after {}", count(self.done, "byte", "bytes"));
-                    return Err(Error::refused("", Status::Signal(signal), cause).into());
+                    return Err(self.ended(Status::Signal(signal), "interrupted"));
                 }
                 Err(Failure::Stop(Stop::Errno(errno))) => {
                     return Err(Error::new("read", errno, "standard input").doing("cannot read"));
                 }
             }
         }
+    }
+
+    /// Why it ended before its input did.
+    fn ended(&self, status: Status, how: &str) -> anyhow::Error {
+        Error::refused("", status, format!("{how} after {}", count(self.done, "byte", "bytes"))).into()
     }
 
     fn step(&mut self) -> Result<usize, Failure> {

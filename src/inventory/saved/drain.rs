@@ -104,13 +104,10 @@ pub fn complete(archive: &mut Archive, may_remove: bool) -> Vec<String> {
         Ok(slot) => slot,
         Err(error) => return vec![format!("the message that was taken last may be missing: {error}")],
     };
-    if slot.uuid() != uuid {
-        // Killed before it was in use, the writer left one that the journal does not know.
-        let is_unused = uuid.is_empty() && slot.message().is_none();
-        return if is_unused { Vec::new() } else { vec![format!("{shown} is not that of the journal, and is left")] };
-    }
+    let is_ours = slot.uuid() == uuid;
     let mut notes = vec![format!("{shown} held the message that was taken last; it may go when the journal goes")];
     match slot.message() {
+        Some(_) if !is_ours => vec![format!("{shown} is not that of the journal, and is left")],
         Some((id, Tag::Priority(priority), text, found)) if id.number > last => {
             if found {
                 notes.push("its length was not noted: if it is no text, its last byte may be missing".to_owned());

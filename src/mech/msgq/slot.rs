@@ -127,14 +127,13 @@ impl Slot {
 
     fn of(path: &Path, file: OwnedFd, size: usize) -> Result<Slot> {
         let Some(room) = size.checked_sub(TEXT_AT) else { return Err(no_slot(path)) };
-        // To map it changes a file: before that, it must look like one of ours.
-        let mut magic = [0; size_of::<u64>()];
-        let got = pread(&file, &mut magic, 0).map_err(|errno| failed(path, "read", errno))?;
-        if got < magic.len() || u64::from_ne_bytes(magic) != MAGIC {
-            return Err(no_slot(path));
-        }
-        let slot = Slot { path: path.to_owned(), pages: pages(path, &file, room)?, file, room };
-        match (slot.word(MAGIC_AT), slot.word(VERSION_AT)) {
+        // To map it changes a file: before that, it must be one of ours.
+        let read = |at: usize| {
+            let mut word = [0; size_of::<u64>()];
+            pread(&file, &mut word, at as i64).map_err(|errno| failed(path, "read", errno))?;
+            Ok(u64::from_ne_bytes(word))
+        };
+        match (read(MAGIC_AT)?, read(VERSION_AT)?) {
             (MAGIC, VERSION) => {}
             (MAGIC, version) => {
                 let cause = format!("it is a slot of version {version}, which this ipcx does not know");
@@ -142,6 +141,7 @@ impl Slot {
             }
             _ => return Err(no_slot(path)),
         }
+        let slot = Slot { path: path.to_owned(), pages: pages(path, &file, room)?, file, room };
         let is_sound = slot.held().is_none_or(|held| held <= room) && slot.word(TYPE_AT).cast_signed() >= 0;
         if is_sound { Ok(slot) } else { Err(no_slot(path)) }
     }

@@ -165,7 +165,9 @@ fn between(one: &Learnt, trial: &Trial, outcome: &Outcome) -> Result<(), String>
                 grown || shrunk || put_back
             }
             // Values cannot be taken back: others may have seen them.
-            (Some(was), Some(is), Some(_)) => is.like == was.like && outcome.stderr.contains("its values are set"),
+            (Some(was), Some(is), Some(will)) => {
+                is.like == was.like && is.units == will.units && failed && outcome.stderr.contains("its values are set")
+            }
             // An archive of what could be saved; what is wrong with the others has been said.
             (None, Some(is), Some(_)) => failed && is.units.iter().all(|unit| unit.starts_with("archive of")),
             // The journal of what was taken, which `restore` takes.

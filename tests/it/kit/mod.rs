@@ -172,6 +172,11 @@ impl Env {
         Running::start(self.command(args))
     }
 
+    /// Whether strace(1) is there and may trace.
+    pub fn has_strace(&self) -> bool {
+        self.sh("strace -qq -o trace -e trace=none true").output().unwrap().status.success()
+    }
+
     /// Whether other users exist here: real root, not the root of a user namespace with one user.
     pub fn has_users(&self) -> bool {
         !in_new_user_namespace()
